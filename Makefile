@@ -1,0 +1,47 @@
+# `make demo` sets everything up and runs the main job on real data; `make test` installs what the tests need and runs them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo setup test check wire docs bench chaos system-packages clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m luthier.commands.demo
+
+setup: $(VENV)/.installed
+	@echo "Ready: $(BIN)/luthier --help"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy luthier
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/wire.py
+
+wire: $(VENV)/.installed-dev  # after a change to luthier/wire/luthier.proto
+	$(BIN)/python -m luthier.wire.generate
+
+docs: $(VENV)/.installed  # after a change to the catalog or the settings
+	$(BIN)/python -m luthier.commands.reference_docs
+
+system-packages:
+	apt-get update -q && grep -v '^#' packages.debian | xargs apt-get install -qy --no-install-recommends
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Luthier needs CPython 3.11, 3.12 or 3.13; name one: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[hub,demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.installed | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .demo build *.egg-info

@@ -1,0 +1,54 @@
+"""What the engine is told to do, in the engine's own words: flat, typed, serialisable.
+
+A template's `plan` function makes one from its hyperparameters; run.json carries it; the engine builds from it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How any family is optimised. A rate is per step, an epoch is one pass over the training examples."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str = "adamw"  # adamw, sgd, lamb
+    momentum: float = 0.9  # sgd only
+    weight_decay: float = 0.0  # never applied to norms and biases
+    schedule: str = "cosine"  # constant, cosine, step
+    final_learning_rate: float = 0.0  # where cosine ends
+    step_epochs: tuple[int, ...] = ()  # epochs (counted from 1) after which "step" multiplies the rate by step_factor
+    step_factor: float = 0.1
+    warmup_steps: int = 0  # linear; at most a tenth of all steps
+    warmup_ratio: float = 0.0  # share of the rate that warm-up starts from
+    backbone_multiplier: float = 1.0  # factor on the backbone's rate; 0 freezes it
+    trainable_layers: str = "all"  # all, head
+    clip_gradient_norm: float = 0.0  # 0: off
+    ema_decay: float = 0.0  # 0: off; else the averaged weights are judged and served
+    examples_per_epoch: int = 0  # 0: all
+    early_stopping_epochs: int = 0  # stop after so many epochs without a better validation metric; 0: never
+    label_smoothing: float = 0.0
+    checkpoint_seconds: float = 60.0  # full resume state at least this often, and after each epoch
+
+
+@dataclass(frozen=True)
+class ImagePlan(Plan):
+    """Plan of the families that read pictures."""
+
+    image_size: int = 224  # pixels, the square that the network sees
+    resize: str = "squash"  # squash: to the square; shorter_side: keep the aspect ratio, crop the middle
+    mutually_exclusive: bool = True  # True: softmax and cross entropy; False: a sigmoid per concept
+    flip_probability: float = 0.0
+    flip_direction: str = "horizontal"  # horizontal, vertical
+    crop_scale_min: float = 1.0  # random resized crop down to this share of the area; 1: none
+    shift_fraction: float = 0.0  # random translation, share of the side
+    rotate_degrees: float = 0.0  # random rotation, plus or minus
+    color_jitter: float = 0.0  # brightness, contrast and saturation, plus or minus
+    random_augment: int = 0  # RandAugment magnitude (0: off), two operations a picture
+    erase_probability: float = 0.0
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    average_flips: bool = False  # predict on the picture and its mirror image, take the mean
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)

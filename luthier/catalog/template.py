@@ -1,0 +1,57 @@
+"""A template is a recipe, a backbone and typed hyperparameters. One TEMPLATE per file; the file's name is its id in lower case.
+
+Next: `visual_classifier/luthier_tiny_resnet.py` for an example, `model_type` for who lists them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from luthier.catalog.hyperparameters import Hyperparameter, check
+from luthier.catalog.plan import Plan
+from luthier.errors import InvalidTrainingParams
+
+Values = Mapping[str, Any]  # checked hyperparameters by name, complete
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """What a user picks to train a model.
+
+    `plan` turns checked hyperparameters into what the engine does; it raises InvalidTrainingParams where they
+    contradict each other. `weights` names the pre-trained weights for given values, "" for a random start.
+    `gflops` is the cost of one forward pass of one item at the default size, in 1e9 multiply-adds times two, and
+    `gflops_at` scales it to other values: a first time estimate needs no torch.
+    `cannot_train` is why the template is listed and yet refused, "" for one that trains.
+    """
+
+    id: str
+    model_type: str
+    description: str
+    hyperparameters: tuple[Hyperparameter, ...]
+    recipe: str = ""
+    backbone: str = ""
+    weights: Callable[[Values], str] = lambda values: ""
+    plan: Callable[[Values], Plan] | None = None
+    gflops: float = 1.0
+    gflops_at: Callable[[Values], float] | None = None
+    parameters_m: float = 1.0  # of the network, in millions
+    aliases: tuple[str, ...] = ()
+    recommended: bool = False
+    internal: bool = False
+    cannot_train: str = ""
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All hyperparameters with their values; raises InvalidTrainingParams, also where `cannot_train` says so."""
+        if self.cannot_train:
+            raise InvalidTrainingParams(f"template {self.id} cannot be trained: {self.cannot_train}")
+        return check(self.hyperparameters, given, self.id)
+
+    def plan_for(self, values: Values) -> Plan:
+        if self.plan is None:
+            raise InvalidTrainingParams(f"template {self.id} cannot be trained: {self.cannot_train}")
+        return self.plan(values)
+
+    def gflops_for(self, values: Values) -> float:
+        """Cost of one forward pass of one item, in GFLOPs."""
+        return self.gflops_at(values) if self.gflops_at else self.gflops

@@ -1,0 +1,168 @@
+"""Every setting once: its environment variable, default, unit and help. Read from the environment, then one TOML file.
+
+`load()` is what programs call; `luthier settings` prints `describe()`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from luthier.errors import InvalidSettings, shown
+
+ENVIRONMENT_PREFIX = "LUTHIER_"
+
+
+def _setting(default: Any, help_text: str, unit: str = "") -> Any:
+    return field(default=default, metadata={"help": help_text, "unit": unit})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One field per setting; the environment variable is `LUTHIER_` and the name in capitals."""
+
+    data_dir: Path = _setting(Path("luthier-data"), "folder that holds the database, uploaded files, runs and models")
+    http_address: str = _setting("127.0.0.1:8080", "where REST listens", "host:port")
+    grpc_address: str = _setting("127.0.0.1:8081", "where plain gRPC listens", "host:port")
+    grpc_tls_address: str = _setting("127.0.0.1:8443", "where gRPC over TLS listens", "host:port")
+    tls_certificate: Path | None = _setting(None, "PEM certificate for the TLS listener; unset: one is made, signed by tls/ca.pem")
+    tls_private_key: Path | None = _setting(None, "PEM private key that belongs to tls_certificate")
+    public_url: str = _setting("", "prefix of every URL that is handed out; unset: http:// and the HTTP address")
+    allowed_hosts: str = _setting("", "further host names that REST answers to, separated by commas")
+    weights_dir: Path | None = _setting(None, "folder of pre-trained weights; unset: weights/ in the data folder")
+    offline: bool = _setting(False, "never fetch weights from the hub")
+    log_format: str = _setting("text", "server log lines as text or json")
+    lease_seconds: float = _setting(30.0, "a job whose worker shows no sign of life this long is given to another", "seconds")
+    heartbeat_seconds: float = _setting(1.0, "how often a worker shows that it lives", "seconds")
+    training_slots: int = _setting(1, "trainings that one worker runs at once")
+    training_threads: int = _setting(0, "processor threads per training; 0: all cores")
+    image_cache_mb: int = _setting(1024, "memory for decoded pictures per training", "MiB")
+    loaded_models: int = _setting(4, "models that the predictors keep in memory")
+    warm_start: bool = _setting(True, "keep one idle trainer process with its libraries loaded, so that training starts at once")
+    max_request_mb: int = _setting(128, "largest request body", "MiB")
+    max_input_mb: int = _setting(20, "largest picture or text", "MiB")
+    max_concepts_per_model: int = _setting(1000, "most concepts that one model may learn")
+    queued_jobs_per_user: int = _setting(1000, "trainings that one user may have waiting")
+    decode_memory_mb: int = _setting(1536, "memory limit of the process that decodes pictures", "MiB")
+    decode_seconds: float = _setting(5.0, "time limit for decoding one picture", "seconds")
+    disk_reserve_mb: int = _setting(512, "free space below which uploads and checkpoints are refused", "MiB")
+
+    @property
+    def weights_folder(self) -> Path:
+        return self.weights_dir or self.data_dir / "weights"
+
+    @property
+    def blobs_folder(self) -> Path:
+        return self.data_dir / "blobs"
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.data_dir / "runs"
+
+    @property
+    def database_file(self) -> Path:
+        return self.data_dir / "luthier.db"
+
+    @property
+    def predictors_socket(self) -> Path:
+        return self.data_dir / "predictors.sock"
+
+    @property
+    def base_url(self) -> str:
+        return self.public_url.rstrip("/") or f"http://{self.http_address}"
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One line of `luthier settings`. `source` is "default", "file" or the variable's name."""
+
+    name: str
+    variable: str
+    value: object
+    unit: str
+    source: str
+    help: str
+
+
+def load(environment: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
+    """Settings from the environment over the TOML file over the defaults; raises InvalidSettings.
+
+    The file is `file`, else the one that LUTHIER_SETTINGS names, else `luthier.toml` in the working directory.
+    """
+    return _load(os.environ if environment is None else environment, file)[0]
+
+
+def describe(environment: Mapping[str, str] | None = None, file: Path | None = None) -> list[SettingRow]:
+    """Every setting with its value in force and where that came from."""
+    settings, sources = _load(os.environ if environment is None else environment, file)
+    return [
+        SettingRow(
+            name=f.name,
+            variable=ENVIRONMENT_PREFIX + f.name.upper(),
+            value=getattr(settings, f.name),
+            unit=f.metadata["unit"],
+            source=sources.get(f.name, "default"),
+            help=f.metadata["help"],
+        )
+        for f in fields(Settings)
+    ]
+
+
+def _load(environment: Mapping[str, str], file: Path | None) -> tuple[Settings, dict[str, str]]:
+    types = {f.name: f.type for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, raw in _read_file(environment, file).items():
+        if name not in types:
+            raise InvalidSettings(f"unknown setting {shown(name)!r} in the settings file; `luthier settings` lists them all")
+        values[name], sources[name] = _convert(name, types[name], raw), "file"
+    for name in types:
+        variable = ENVIRONMENT_PREFIX + name.upper()
+        if environment.get(variable, "") != "":
+            values[name], sources[name] = _convert(variable, types[name], environment[variable]), variable
+    settings = Settings(**values)
+    return settings, sources
+
+
+def _read_file(environment: Mapping[str, str], file: Path | None) -> dict[str, Any]:
+    named = file or (Path(environment["LUTHIER_SETTINGS"]) if environment.get("LUTHIER_SETTINGS") else None)
+    path = named or Path("luthier.toml")
+    if not path.exists():
+        if named:
+            raise InvalidSettings(f"settings file {path} does not exist")
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"settings file {path}: {error}") from error
+
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+def _convert(name: str, kind: Any, raw: object) -> object:
+    text = str(raw).strip()
+    try:
+        if kind is bool:
+            return _boolean(text)
+        if kind is int:
+            return _not_negative(int(text))
+        if kind is float:
+            return _not_negative(float(text))
+    except ValueError as error:
+        raise InvalidSettings(f"{name} is {shown(text)!r}: {error}") from error
+    return Path(text).expanduser() if kind in (Path, Path | None) else text
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError("give true or false")
+
+
+def _not_negative(value: float) -> float:
+    if value >= 0:
+        return value
+    raise ValueError("give a number that is not negative")

@@ -1,0 +1,70 @@
+"""The connection: one Database per process, one short transaction per call. Next: `resources` and `jobs` for the queries."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+BUSY_SECONDS = 30.0
+
+
+class Database:
+    """Reads with `read()`, writes with `write()`; both are context managers that give a Connection.
+
+    SQLite runs in WAL mode with synchronous=FULL: what a committed `write()` wrote survives a power cut. Writers take
+    the lock when they begin, so two of them queue and never dead-lock; within this process they queue on a mutex,
+    which is fairer than SQLite's own retries.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = _sqlite(url) if url.startswith("sqlite") else create_engine(url, pool_size=16, max_overflow=16)
+        self._writing = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+
+    @classmethod
+    def at(cls, file: Path) -> "Database":
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{file}")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        if self._writing is None:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self._writing, self.engine.connect().execution_options(luthier_write=True) as connection:
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def now() -> float:
+    """Unix seconds, for columns that people read; durations are measured with a monotonic clock elsewhere."""
+    return time.time()
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=16, max_overflow=16)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; _begin below does
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("luthier_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

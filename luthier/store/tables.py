@@ -1,0 +1,295 @@
+"""Every table, with what its columns mean. Next: `database` for how transactions run.
+
+A row of an app, dataset, model … is its wire message (`message`, serialised, opaque here) plus the columns it is looked up
+by. What is counted, searched or changes alone lives in columns only and is laid over the message when it is read.
+`seq` is a row's number in order of creation: lists page by it, other tables refer to it. Times are Unix seconds.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+SEQ = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only where the type is INTEGER
+ID = String(128)
+
+
+def _seq() -> Column[int]:
+    return Column("seq", SEQ, primary_key=True, autoincrement=True)
+
+
+def _in(table: str, name: str, *, index: bool = False) -> Column[int]:
+    return Column(name, SEQ, ForeignKey(f"{table}.seq", ondelete="CASCADE"), nullable=False, index=index)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[float]:
+    return Column(name, Float, nullable=nullable)
+
+
+users = Table(
+    "users",
+    metadata,
+    _seq(),
+    Column("id", ID, nullable=False, unique=True),
+    Column("message", LargeBinary, nullable=False),
+    _time("created_at"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _seq(),
+    Column("id", ID, nullable=False, unique=True),
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the token, hexadecimal; the token is kept nowhere
+    Column("prefix", String(16), nullable=False),  # its first characters, to recognise it in a list
+    _in("users", "user"),
+    Column("app", SEQ, ForeignKey("apps.seq", ondelete="CASCADE")),  # set: the token reaches this app alone
+    Column("description", Text, nullable=False, default=""),
+    Column("scopes", Text, nullable=False),  # JSON list; ["All"] for every scope
+    _time("created_at"),
+    _time("expires_at", nullable=True),
+    _time("revoked_at", nullable=True),
+)
+
+apps = Table(
+    "apps",
+    metadata,
+    _seq(),
+    _in("users", "user"),
+    Column("id", ID, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("user", "id"),
+)
+
+concepts = Table(
+    "concepts",
+    metadata,
+    _seq(),
+    _in("apps", "app"),
+    Column("id", ID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("app", "id"),
+)
+
+input_jobs = Table(  # what one or more PostInputs calls with the same inputs_add_job_id brought in
+    "input_jobs",
+    metadata,
+    _seq(),
+    _in("apps", "app"),
+    Column("id", ID, nullable=False),
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("app", "id"),
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    _seq(),
+    _in("apps", "app"),
+    Column("id", ID, nullable=False),
+    Column("kind", String(8), nullable=False),  # image, text, video, audio
+    Column("blob", String(64), nullable=False),  # SHA-256 of the bytes
+    Column("size", Integer, nullable=False),  # bytes
+    Column("format", String(16), nullable=False),  # JPEG, PNG, GIF, WEBP, BMP, TIFF: by content, whatever the name said
+    Column("width", Integer, nullable=False),  # of the upright picture, pixels
+    Column("height", Integer, nullable=False),
+    Column("split", String(8), nullable=False, default=""),  # train, val, test where metadata.split pins it
+    Column("status", Integer, nullable=False),  # wire code: 30001 pending, 30000 good, else its error
+    Column("details", Text, nullable=False, default=""),
+    Column("message", LargeBinary, nullable=False),  # wire Input without bytes, labels, status and times
+    Column("input_job", SEQ, ForeignKey("input_jobs.seq", ondelete="SET NULL")),
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("app", "id"),
+    Index("inputs_by_app", "app", "seq"),
+    Index("inputs_by_status", "app", "status", "seq"),
+    Index("inputs_by_job", "input_job", "status"),
+    Index("inputs_by_blob", "blob"),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    _seq(),
+    _in("apps", "app"),
+    _in("inputs", "input", index=True),
+    Column("id", ID, nullable=False),
+    Column("user", ID, nullable=False),  # id of the user who made it
+    Column("status", Integer, nullable=False),  # wire code, 24150 for one that counts
+    Column("own", Boolean, nullable=False),  # True: the input's own annotation, made with it; hidden from lists that do not ask for all
+    Column("message", LargeBinary, nullable=False),  # wire Annotation without whole-input concepts, status and times
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("input", "id"),
+    Index("annotations_by_app", "app", "seq"),
+)
+
+labels = Table(  # whole-input concepts of annotations: what classifiers learn from
+    "labels",
+    metadata,
+    Column("annotation", SEQ, ForeignKey("annotations.seq", ondelete="CASCADE"), primary_key=True),
+    Column("concept", SEQ, ForeignKey("concepts.seq", ondelete="CASCADE"), primary_key=True),
+    _in("inputs", "input", index=True),
+    Column("value", Integer, nullable=False),  # 1 positive, 0 negative
+    Index("labels_by_concept", "concept", "input"),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    _seq(),
+    _in("apps", "app"),
+    Column("id", ID, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("app", "id"),
+)
+
+dataset_inputs = Table(
+    "dataset_inputs",
+    metadata,
+    _seq(),
+    _in("datasets", "dataset"),
+    _in("inputs", "input", index=True),
+    _time("created_at"),
+    UniqueConstraint("dataset", "input"),
+    Index("dataset_inputs_by_dataset", "dataset", "seq"),
+)
+
+dataset_versions = Table(
+    "dataset_versions",
+    metadata,
+    _seq(),
+    _in("apps", "app"),
+    Column("dataset", SEQ, ForeignKey("datasets.seq", ondelete="CASCADE"), index=True),  # null: all inputs of the app, made for a training
+    Column("id", ID, nullable=False),
+    Column("status", Integer, nullable=False),  # wire code: 64005 pending, 64010 in progress, 64015 ready, 64020 failed
+    Column("details", Text, nullable=False, default=""),
+    Column("origin", Integer, nullable=False),  # wire DatasetVersionRequestOrigin: 1 manual, 2 training
+    Column("split", Text, nullable=False),  # JSON {"train": 0.8, "val": 0.1, "test": 0.1, "seed": 0}
+    Column("manifest", String(64), nullable=False, default=""),  # blob of the frozen manifest.jsonl
+    Column("counts", Text, nullable=False, default="{}"),  # JSON, see snapshot_job
+    Column("message", LargeBinary, nullable=False),
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("app", "dataset", "id"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    _seq(),
+    _in("apps", "app"),
+    Column("id", ID, nullable=False),
+    Column("model_type", ID, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("app", "id"),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    _seq(),
+    _in("models", "model", index=True),
+    Column("id", ID, nullable=False, unique=True),  # 32 hexadecimal digits, never used again
+    Column("status", Integer, nullable=False),  # wire code: 21102, 21103, 21101, 21100, 21106
+    Column("details", Text, nullable=False, default=""),
+    Column("percent", Integer, nullable=False, default=0),
+    Column("seconds_left", Integer, nullable=False, default=0),
+    Column("template", ID, nullable=False, default=""),
+    Column("request", Text, nullable=False, default="{}"),  # JSON, what the training was asked for: see store/versions.py
+    Column("dataset_version", SEQ, ForeignKey("dataset_versions.seq", ondelete="SET NULL"), index=True),
+    Column("run_folder", Text, nullable=False, default=""),  # relative to the runs folder
+    Column("checkpoint", Text, nullable=False, default=""),  # relative to the run folder: the weights to serve
+    Column("results", Text, nullable=False, default="{}"),  # JSON of what stands in metadata.luthier: metrics, estimate, skipped inputs
+    Column("input_count", Integer, nullable=False, default=0),
+    Column("message", LargeBinary, nullable=False),
+    _time("created_at"),
+    _time("modified_at"),
+    _time("completed_at", nullable=True),
+    Index("model_versions_by_model", "model", "seq"),
+)
+
+log_chunks = Table(  # the training log, as text appended piece by piece
+    "log_chunks",
+    metadata,
+    _seq(),
+    _in("model_versions", "version"),
+    Column("text", Text, nullable=False),
+    Index("log_chunks_by_version", "version", "seq"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _seq(),
+    Column("kind", String(16), nullable=False),  # ingest, snapshot, calibration, training
+    Column("lane", String(16), nullable=False),  # data or training: a worker runs each lane by itself
+    Column("priority", Integer, nullable=False, default=0),  # higher first, then in order of seq
+    Column("state", String(12), nullable=False),  # see jobs.State
+    Column("payload", Text, nullable=False),  # JSON
+    Column("user", ID, nullable=False),  # id of the user it is for
+    Column("subject", SEQ),  # seq of the model version, dataset version … it works on
+    Column("owner", String(64), nullable=False, default=""),  # the worker that holds it
+    Column("attempt", Integer, nullable=False, default=0),  # raised by each claim
+    Column("lease", Integer, nullable=False, default=0),  # a counter that the owner raises: a sign of life, whatever clocks say
+    Column("progress", Integer, nullable=False, default=0),  # steps done at the last sign of life
+    Column("attempts_without_progress", Integer, nullable=False, default=0),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("cancelled_by", ID, nullable=False, default=""),
+    Column("reasons", Text, nullable=False, default="[]"),  # JSON, why each failed attempt ended
+    _time("created_at"),
+    _time("heartbeat_at", nullable=True),  # for people only, never for decisions
+    _time("finished_at", nullable=True),
+    Index("jobs_to_claim", "lane", "state", "priority", "seq"),
+    Index("jobs_by_subject", "kind", "subject"),
+)
+
+calibrations = Table(  # what a step of a template costs on a device, measured
+    "calibrations",
+    metadata,
+    _seq(),
+    Column("template", ID, nullable=False),
+    Column("model_type", ID, nullable=False),
+    Column("image_size", Integer, nullable=False),
+    Column("batch_size", Integer, nullable=False),
+    Column("device", ID, nullable=False),  # "cpu/2" (threads) or the accelerator's name
+    Column("seconds_per_step", Float, nullable=False),
+    Column("seconds_per_validation_item", Float, nullable=False),
+    Column("start_seconds", Float, nullable=False),
+    Column("checkpoint_seconds", Float, nullable=False),
+    Column("gflops_per_item", Float, nullable=False),
+    _time("created_at"),
+    UniqueConstraint("template", "model_type", "image_size", "batch_size", "device"),
+)
+
+devices = Table(  # what workers last said they train on
+    "devices",
+    metadata,
+    Column("worker", String(64), primary_key=True),
+    Column("device", ID, nullable=False),
+    Column("kind", String(8), nullable=False),  # cpu, cuda, mps
+    _time("seen_at"),
+)
