@@ -1,0 +1,142 @@
+"""Asks the predictors process for predictions over its unix socket. Standard library only. Next: `server`, who answers.
+
+One frame (`runs.frames`) each way: {"run", "checkpoint", "kind", "wait_seconds"} and the encoded items go out,
+{"outputs": [...]} or {"error": code, "details": text} comes back.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from luthier.errors import LuthierError, ModelBusy, ModelLoading, PredictionFailed
+from luthier.predictors.address import address_of
+from luthier.runs.frames import read_frame, write_frame
+
+ANSWER_SECONDS = 900.0  # beyond the wait for the model; the server answers long before, this ends a lost connection
+RESTART_SECONDS = 3.0  # how long a missing predictors process is given to come back
+IDLE_CONNECTIONS = 8
+
+_KINDS: dict[int, type[LuthierError]] = {ModelBusy.code: ModelBusy, ModelLoading.code: ModelLoading}
+
+
+class PredictorsClient:
+    """A small pool of connections to the predictors process, safe to use from many threads."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+
+    def predict(
+        self, run_folder: Path, checkpoint: str, kind: str, parts: Sequence[bytes], wait_seconds: float = 20.0
+    ) -> list[dict[str, Any]]:
+        """One dict per part, in order: {"values": [float per concept]} or {"error": code, "details": text}.
+
+        `checkpoint` is relative to the run folder; `kind` is "image"; `parts` are encoded files. Waits up to
+        `wait_seconds` for the model to be loaded. Raises ModelLoading (not loaded in time, or no predictors process),
+        ModelBusy (loaded, but not free in time, or its process died over this request) and PredictionFailed.
+        """
+        header = {"run": str(run_folder.absolute()), "checkpoint": checkpoint, "kind": kind, "wait_seconds": wait_seconds}
+        answer = self._ask(header, parts, wait_seconds)
+        if "error" in answer:
+            raise _KINDS.get(answer["error"], PredictionFailed)(answer.get("details", ""))
+        outputs: list[dict[str, Any]] = answer["outputs"]
+        return outputs
+
+    def alive(self) -> bool:
+        """Whether a predictors process answers right now."""
+        with suppress(OSError, EOFError, ValueError):
+            with _Connection(self._socket, timeout=2.0) as connection:
+                return "outputs" in connection.ask({"kind": "ping"}, ())
+        return False
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _ask(self, header: dict[str, Any], parts: Sequence[bytes], wait_seconds: float) -> dict[str, Any]:
+        """The answer; a prediction changes nothing, so a connection that breaks is replaced and the question repeated."""
+        deadline = time.monotonic() + min(wait_seconds, RESTART_SECONDS)
+        timeout = wait_seconds + ANSWER_SECONDS
+        while True:
+            try:
+                connection = self._take(timeout)
+                answer = connection.ask(header, parts)
+            except TimeoutError as error:
+                raise ModelBusy(f"no answer from the predictors process in {timeout:.0f} s; try again") from error
+            except (OSError, EOFError) as error:
+                if time.monotonic() >= deadline:
+                    raise ModelLoading(_not_running(self._socket, error)) from error
+                time.sleep(0.05)
+            else:
+                self._give_back(connection)
+                return answer
+
+    def _take(self, timeout: float) -> "_Connection":
+        with self._lock:
+            if self._idle:
+                connection = self._idle.pop()
+                connection.set_timeout(timeout)
+                return connection
+        return _Connection(self._socket, timeout)
+
+    def _give_back(self, connection: "_Connection") -> None:
+        with self._lock:
+            if len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+def _not_running(path: Path, error: Exception) -> str:
+    cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (
+        f"the predictors process does not answer at {os.path.basename(path)} ({cause}); `luthier serve` starts it and "
+        "restarts it when it dies, `luthier predictors` starts it alone. Try again in a few seconds"
+    )
+
+
+class _Connection:
+    """One connection; it is closed by the first thing that goes wrong on it."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.settimeout(timeout)
+            self._socket.connect(address_of(path))
+        except BaseException:
+            self._socket.close()
+            raise
+        self._stream = self._socket.makefile("rwb")
+
+    def set_timeout(self, seconds: float) -> None:
+        self._socket.settimeout(seconds)
+
+    def ask(self, header: dict[str, Any], parts: Sequence[bytes]) -> dict[str, Any]:
+        try:
+            write_frame(self._stream, header, parts)
+            frame = read_frame(self._stream)
+            if frame is None:
+                raise EOFError("the predictors process closed the connection")
+            return frame[0]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._stream.close()
+        self._socket.close()
+
+    def __enter__(self) -> "_Connection":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
