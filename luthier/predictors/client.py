@@ -63,8 +63,8 @@ class PredictorsClient:
 
     def _ask(self, header: dict[str, Any], parts: Sequence[bytes], wait_seconds: float) -> dict[str, Any]:
         """The answer; a prediction changes nothing, so a connection that breaks is replaced and the question repeated."""
-        deadline = time.monotonic() + min(wait_seconds, RESTART_SECONDS)
         timeout = wait_seconds + ANSWER_SECONDS
+        give_up: float | None = None
         while True:
             try:
                 connection = self._take(timeout)
@@ -72,7 +72,8 @@ class PredictorsClient:
             except TimeoutError as error:
                 raise ModelBusy(f"no answer from the predictors process in {timeout:.0f} s; try again") from error
             except (OSError, EOFError) as error:
-                if time.monotonic() >= deadline:
+                give_up = give_up or time.monotonic() + RESTART_SECONDS
+                if time.monotonic() >= give_up:
                     raise ModelLoading(_not_running(self._socket, error)) from error
                 time.sleep(0.05)
             else:
@@ -114,15 +115,16 @@ class _Connection:
         except BaseException:
             self._socket.close()
             raise
-        self._stream = self._socket.makefile("rwb")
+        self._incoming = self._socket.makefile("rb")
+        self._outgoing = self._socket.makefile("wb")
 
     def set_timeout(self, seconds: float) -> None:
         self._socket.settimeout(seconds)
 
     def ask(self, header: dict[str, Any], parts: Sequence[bytes]) -> dict[str, Any]:
         try:
-            write_frame(self._stream, header, parts)
-            frame = read_frame(self._stream)
+            write_frame(self._outgoing, header, parts)
+            frame = read_frame(self._incoming)
             if frame is None:
                 raise EOFError("the predictors process closed the connection")
             return frame[0]
@@ -131,9 +133,9 @@ class _Connection:
             raise
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._stream.close()
-        self._socket.close()
+        for end in (self._outgoing, self._incoming, self._socket):
+            with suppress(OSError):
+                end.close()
 
     def __enter__(self) -> "_Connection":
         return self
