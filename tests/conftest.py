@@ -1,0 +1,52 @@
+"""What several rooms' tests share: real handwritten digits, free ports."""
+
+import io
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+for _variable in [name for name in os.environ if name.startswith(("LUTHIER_", "CLARIFAI_"))]:
+    del os.environ[_variable]  # a developer's own server must not be what is tested
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def digits() -> list[tuple[str, bytes]]:
+    """1,797 real handwritten digits, 8 x 8 grey, as (label, PNG bytes)."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    pictures = (data.images * (255 / 16)).astype(np.uint8)
+    return [(str(label), png(picture)) for label, picture in zip(data.target, pictures, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def digit_folder(digits: list[tuple[str, bytes]], tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """`digit_folder(n)` is an ImageFolder of the first n digits, one sub-folder per label."""
+
+    def make(count: int) -> Path:
+        root = tmp_path_factory.mktemp(f"digits{count}")
+        for number, (label, data) in enumerate(digits[:count]):
+            (root / label).mkdir(exist_ok=True)
+            (root / label / f"{number:04}.png").write_bytes(data)
+        return root
+
+    return make
