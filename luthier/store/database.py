@@ -1,4 +1,4 @@
-"""The connection: one Database per process, one short transaction per call. Next: `resources` and `jobs` for the queries."""
+"""The connection: one Database per process, one short transaction per call. Next: `resources` and `jobs`."""
 
 import threading
 import time
@@ -40,9 +40,9 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
             return
-        with self._writing, self.engine.connect().execution_options(luthier_write=True) as connection:
-            with connection.begin():
-                yield connection
+        writing = self.engine.connect().execution_options(luthier_write=True)
+        with self._writing, writing as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         self.engine.dispose()
@@ -54,7 +54,9 @@ def now() -> float:
 
 
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=16, max_overflow=16)
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=16, max_overflow=16
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

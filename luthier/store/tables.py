@@ -1,9 +1,11 @@
 """Every table, with what its columns mean. Next: `database` for how transactions run.
 
-A row of an app, dataset, model … is its wire message (`message`, serialised, opaque here) plus the columns it is looked up
-by. What is counted, searched or changes alone lives in columns only and is laid over the message when it is read.
+A row of an app, dataset, model … is its wire message (`message`, serialised, opaque here) plus the columns it is
+looked up by. What is counted, searched or changes alone lives in columns only and is laid over the message when read.
 `seq` is a row's number in order of creation: lists page by it, other tables refer to it. Times are Unix seconds.
 """
+
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -31,6 +33,11 @@ def _seq() -> Column[int]:
     return Column("seq", SEQ, primary_key=True, autoincrement=True)
 
 
+def _table(name: str, *items: Any) -> Table:
+    """A table numbered by `seq`. A number is never used again (sqlite_autoincrement): jobs name rows by it."""
+    return Table(name, metadata, _seq(), *items, sqlite_autoincrement=True)
+
+
 def _in(table: str, name: str, *, index: bool = False) -> Column[int]:
     return Column(name, SEQ, ForeignKey(f"{table}.seq", ondelete="CASCADE"), nullable=False, index=index)
 
@@ -39,21 +46,17 @@ def _time(name: str, *, nullable: bool = False) -> Column[float]:
     return Column(name, Float, nullable=nullable)
 
 
-users = Table(
+users = _table(
     "users",
-    metadata,
-    _seq(),
     Column("id", ID, nullable=False, unique=True),
     Column("message", LargeBinary, nullable=False),
     _time("created_at"),
 )
 
-tokens = Table(
+tokens = _table(
     "tokens",
-    metadata,
-    _seq(),
     Column("id", ID, nullable=False, unique=True),
-    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the token, hexadecimal; the token is kept nowhere
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the token, which is kept nowhere
     Column("prefix", String(16), nullable=False),  # its first characters, to recognise it in a list
     _in("users", "user"),
     Column("app", SEQ, ForeignKey("apps.seq", ondelete="CASCADE")),  # set: the token reaches this app alone
@@ -64,10 +67,8 @@ tokens = Table(
     _time("revoked_at", nullable=True),
 )
 
-apps = Table(
+apps = _table(
     "apps",
-    metadata,
-    _seq(),
     _in("users", "user"),
     Column("id", ID, nullable=False),
     Column("message", LargeBinary, nullable=False),
@@ -76,10 +77,8 @@ apps = Table(
     UniqueConstraint("user", "id"),
 )
 
-concepts = Table(
+concepts = _table(
     "concepts",
-    metadata,
-    _seq(),
     _in("apps", "app"),
     Column("id", ID, nullable=False),
     Column("name", Text, nullable=False),
@@ -89,10 +88,8 @@ concepts = Table(
     UniqueConstraint("app", "id"),
 )
 
-input_jobs = Table(  # what one or more PostInputs calls with the same inputs_add_job_id brought in
+input_jobs = _table(  # what one or more PostInputs calls with the same inputs_add_job_id brought in
     "input_jobs",
-    metadata,
-    _seq(),
     _in("apps", "app"),
     Column("id", ID, nullable=False),
     _time("created_at"),
@@ -100,10 +97,8 @@ input_jobs = Table(  # what one or more PostInputs calls with the same inputs_ad
     UniqueConstraint("app", "id"),
 )
 
-inputs = Table(
+inputs = _table(
     "inputs",
-    metadata,
-    _seq(),
     _in("apps", "app"),
     Column("id", ID, nullable=False),
     Column("kind", String(8), nullable=False),  # image, text, video, audio
@@ -126,16 +121,14 @@ inputs = Table(
     Index("inputs_by_blob", "blob"),
 )
 
-annotations = Table(
+annotations = _table(
     "annotations",
-    metadata,
-    _seq(),
     _in("apps", "app"),
     _in("inputs", "input", index=True),
     Column("id", ID, nullable=False),
     Column("user", ID, nullable=False),  # id of the user who made it
     Column("status", Integer, nullable=False),  # wire code, 24150 for one that counts
-    Column("own", Boolean, nullable=False),  # True: the input's own annotation, made with it; hidden from lists that do not ask for all
+    Column("own", Boolean, nullable=False),  # True: made with its input; lists show it where all are asked for
     Column("message", LargeBinary, nullable=False),  # wire Annotation without whole-input concepts, status and times
     _time("created_at"),
     _time("modified_at"),
@@ -153,10 +146,8 @@ labels = Table(  # whole-input concepts of annotations: what classifiers learn f
     Index("labels_by_concept", "concept", "input"),
 )
 
-datasets = Table(
+datasets = _table(
     "datasets",
-    metadata,
-    _seq(),
     _in("apps", "app"),
     Column("id", ID, nullable=False),
     Column("message", LargeBinary, nullable=False),
@@ -165,10 +156,8 @@ datasets = Table(
     UniqueConstraint("app", "id"),
 )
 
-dataset_inputs = Table(
+dataset_inputs = _table(
     "dataset_inputs",
-    metadata,
-    _seq(),
     _in("datasets", "dataset"),
     _in("inputs", "input", index=True),
     _time("created_at"),
@@ -176,12 +165,10 @@ dataset_inputs = Table(
     Index("dataset_inputs_by_dataset", "dataset", "seq"),
 )
 
-dataset_versions = Table(
+dataset_versions = _table(
     "dataset_versions",
-    metadata,
-    _seq(),
     _in("apps", "app"),
-    Column("dataset", SEQ, ForeignKey("datasets.seq", ondelete="CASCADE"), index=True),  # null: all inputs of the app, made for a training
+    Column("dataset", SEQ, ForeignKey("datasets.seq", ondelete="CASCADE"), index=True),  # null: inputs of the whole app
     Column("id", ID, nullable=False),
     Column("status", Integer, nullable=False),  # wire code: 64005 pending, 64010 in progress, 64015 ready, 64020 failed
     Column("details", Text, nullable=False, default=""),
@@ -195,10 +182,8 @@ dataset_versions = Table(
     UniqueConstraint("app", "dataset", "id"),
 )
 
-models = Table(
+models = _table(
     "models",
-    metadata,
-    _seq(),
     _in("apps", "app"),
     Column("id", ID, nullable=False),
     Column("model_type", ID, nullable=False),
@@ -208,10 +193,8 @@ models = Table(
     UniqueConstraint("app", "id"),
 )
 
-model_versions = Table(
+model_versions = _table(
     "model_versions",
-    metadata,
-    _seq(),
     _in("models", "model", index=True),
     Column("id", ID, nullable=False, unique=True),  # 32 hexadecimal digits, never used again
     Column("status", Integer, nullable=False),  # wire code: 21102, 21103, 21101, 21100, 21106
@@ -219,11 +202,11 @@ model_versions = Table(
     Column("percent", Integer, nullable=False, default=0),
     Column("seconds_left", Integer, nullable=False, default=0),
     Column("template", ID, nullable=False, default=""),
-    Column("request", Text, nullable=False, default="{}"),  # JSON, what the training was asked for: see store/versions.py
+    Column("request", Text, nullable=False, default="{}"),  # JSON, what was asked for: see `versions`
     Column("dataset_version", SEQ, ForeignKey("dataset_versions.seq", ondelete="SET NULL"), index=True),
     Column("run_folder", Text, nullable=False, default=""),  # relative to the runs folder
     Column("checkpoint", Text, nullable=False, default=""),  # relative to the run folder: the weights to serve
-    Column("results", Text, nullable=False, default="{}"),  # JSON of what stands in metadata.luthier: metrics, estimate, skipped inputs
+    Column("results", Text, nullable=False, default="{}"),  # JSON, what it brought: see `versions`
     Column("input_count", Integer, nullable=False, default=0),
     Column("message", LargeBinary, nullable=False),
     _time("created_at"),
@@ -232,19 +215,15 @@ model_versions = Table(
     Index("model_versions_by_model", "model", "seq"),
 )
 
-log_chunks = Table(  # the training log, as text appended piece by piece
+log_chunks = _table(  # the training log, as text appended piece by piece
     "log_chunks",
-    metadata,
-    _seq(),
     _in("model_versions", "version"),
     Column("text", Text, nullable=False),
     Index("log_chunks_by_version", "version", "seq"),
 )
 
-jobs = Table(
+jobs = _table(
     "jobs",
-    metadata,
-    _seq(),
     Column("kind", String(16), nullable=False),  # ingest, snapshot, calibration, training
     Column("lane", String(16), nullable=False),  # data or training: a worker runs each lane by itself
     Column("priority", Integer, nullable=False, default=0),  # higher first, then in order of seq
@@ -254,8 +233,8 @@ jobs = Table(
     Column("subject", SEQ),  # seq of the model version, dataset version … it works on
     Column("owner", String(64), nullable=False, default=""),  # the worker that holds it
     Column("attempt", Integer, nullable=False, default=0),  # raised by each claim
-    Column("lease", Integer, nullable=False, default=0),  # a counter that the owner raises: a sign of life, whatever clocks say
-    Column("progress", Integer, nullable=False, default=0),  # steps done at the last sign of life
+    Column("lease", Integer, nullable=False, default=0),  # a counter that the owner raises as a sign of life
+    Column("progress", Integer, nullable=False, default=0),  # the farthest step that any attempt has reached
     Column("attempts_without_progress", Integer, nullable=False, default=0),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("cancelled_by", ID, nullable=False, default=""),
@@ -267,10 +246,8 @@ jobs = Table(
     Index("jobs_by_subject", "kind", "subject"),
 )
 
-calibrations = Table(  # what a step of a template costs on a device, measured
+calibrations = _table(  # what a step of a template costs on a device, measured
     "calibrations",
-    metadata,
-    _seq(),
     Column("template", ID, nullable=False),
     Column("model_type", ID, nullable=False),
     Column("image_size", Integer, nullable=False),
