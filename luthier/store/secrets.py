@@ -1,0 +1,53 @@
+"""The installation's secret key, and the URLs signed with it. Next: `api/files`, which serves what they name."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+
+from luthier.errors import CorruptFile
+from luthier.settings import Settings
+
+KEY_BYTES = 32
+
+
+def signed_log_url(settings: Settings, version_id: str) -> str:
+    """Where the training log of a model version can be read, by whoever has the URL, without a header."""
+    return f"{settings.base_url}/luthier/v1/logs/{version_id}?sig={_signature(settings, version_id)}"
+
+
+def check_log_signature(settings: Settings, version_id: str, signature: str) -> bool:
+    return hmac.compare_digest(_signature(settings, version_id).encode(), signature.encode("utf-8", "replace"))
+
+
+def _signature(settings: Settings, version_id: str) -> str:
+    key = _key(settings.data_dir / "secret.key")
+    return hmac.new(key, b"log\0" + version_id.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _key(file: Path) -> bytes:
+    """Made at the first use. Two processes that start at once agree: the link below succeeds for one of them only."""
+    if not file.exists():
+        _make(file)
+    key = file.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise CorruptFile(f"{file.name} in the data folder holds {len(key)} bytes, not {KEY_BYTES}; remove it and restart")
+    return key
+
+
+def _make(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(secrets.token_bytes(KEY_BYTES))
+        stream.flush()
+        os.fsync(stream.fileno())
+    try:
+        os.link(draft, file)
+    except FileExistsError:
+        pass  # another process was first: its key counts
+    finally:
+        draft.unlink()
