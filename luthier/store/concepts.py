@@ -1,0 +1,42 @@
+"""Concepts by id, and making those that labels name and that are not there yet. Next: `resources`, `annotations`."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, insert, select
+
+from luthier.store import resources, tables
+from luthier.store.database import now
+
+
+def seqs(connection: Connection, app: int, ids: set[str]) -> dict[str, int]:
+    """Of those concepts that exist."""
+    table = tables.concepts
+    query = select(table.c.id, table.c.seq).where(table.c.app == app, table.c.id.in_(ids))
+    return {row.id: row.seq for row in connection.execute(query)}
+
+
+def seqs_made(connection: Connection, app: int, names: Mapping[str, str]) -> dict[str, int]:
+    """Seq per id of `names` (id to name); concepts that are not there are made."""
+    have = seqs(connection, app, set(names))
+    missing = [id for id in names if id not in have]
+    if missing:
+        time = now()
+        rows = [
+            {"app": app, "id": id, "name": names[id], "message": b"", "created_at": time, "modified_at": time}
+            for id in missing
+        ]
+        connection.execute(insert(tables.concepts), rows)
+        have |= seqs(connection, app, set(missing))
+    return have
+
+
+def names(connection: Connection, app: int, ids: set[str]) -> dict[str, str]:
+    table = tables.concepts
+    query = select(table.c.id, table.c.name).where(table.c.app == app, table.c.id.in_(ids))
+    return {row.id: row.name for row in connection.execute(query)}
+
+
+def find_named(connection: Connection, app: int, id: str) -> tuple[resources.Row, str] | None:
+    """The row and the name that it has now."""
+    row = resources.find(connection, tables.concepts, app, id)
+    return (row, names(connection, app, {id})[id]) if row else None
