@@ -1,13 +1,15 @@
 """A hyperparameter is declared once here and becomes a wire field, a form, a validator, a help table and a docs row.
 
 The kinds are those of the wire's ModelTypeFieldType. `check` is the one gate that user values pass.
+Next: `vocabulary` for the hyperparameters that many templates share, `template` for what carries them.
 """
 
 import difflib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from luthier.errors import InvalidTrainingParams, shown
 
@@ -17,6 +19,8 @@ LARGEST_EXACT_INTEGER = 2**53  # numbers travel as doubles
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameter:
     """Name, default and meaning, common to all kinds. `internal` hides it from forms, not from calls."""
+
+    kind: ClassVar[str]  # the wire's name of it, "RANGE"
 
     name: str
     default: Any
@@ -34,7 +38,9 @@ class Hyperparameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Hyperparameter):
-    """A number with optional bounds. `whole` numbers may arrive as 2.0 and become 2; `sizes` are multiples of `multiple`."""
+    """A number with optional bounds. Where `whole`, 2.0 becomes 2; of a `multiple` only its multiples pass."""
+
+    kind: ClassVar[str] = "NUMBER"
 
     min: float | None = None
     max: float | None = None
@@ -42,37 +48,60 @@ class Number(Hyperparameter):
     multiple: int = 1
 
     def allowed(self) -> str:
-        kind = "a whole number" if self.whole else "a number"
-        low = f" from {self.min:g}" if self.min is not None else ""
-        high = f" to {self.max:g}" if self.max is not None else ""
-        if self.min is not None and self.max is None:
-            low = f" of at least {self.min:g}"
-        if self.max is not None and self.min is None:
-            high = f" of at most {self.max:g}"
-        steps = f" in steps of {self.multiple}" if self.multiple > 1 else ""
-        return kind + low + high + steps
+        kind = "a whole number" if self.is_whole else "a number"
+        return kind + _bounds(self.min, self.max) + (f" in steps of {self.grid:g}" if self.grid > 1 else "")
+
+    @property
+    def is_whole(self) -> bool:
+        return self.whole or self.multiple > 1
+
+    @property
+    def grid(self) -> float:
+        """The distance between allowed values, 0 where they are dense."""
+        return self.multiple if self.multiple > 1 else float(self.whole)
 
     def checked(self, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if not _is_finite_number(value) or abs(value) > LARGEST_EXACT_INTEGER or not self._fits(value):
             raise ValueError
-        if abs(value) > LARGEST_EXACT_INTEGER or (self.whole and value != int(value)):
-            raise ValueError
-        if (self.min is not None and value < self.min) or (self.max is not None and value > self.max):
-            raise ValueError
-        if self.multiple > 1 and value % self.multiple:
-            raise ValueError
-        return int(value) if self.whole else float(value)
+        return int(value) if self.is_whole else float(value)
+
+    def nearest(self, value: Any) -> float | None:
+        """The allowed number nearest to `value`, None where `value` is not a number or is far off."""
+        if not _is_finite_number(value) or self.grid <= 1:
+            return None
+        nearby = round(value / self.grid) * self.grid
+        low = self.min if self.min is not None else nearby
+        high = self.max if self.max is not None else nearby
+        clamped = min(max(nearby, math.ceil(low / self.grid) * self.grid), math.floor(high / self.grid) * self.grid)
+        return int(clamped) if self.is_whole else clamped
+
+    def _fits(self, value: float) -> bool:
+        above = self.min is None or value >= self.min
+        below = self.max is None or value <= self.max
+        return above and below and (self.grid == 0 or value % self.grid == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range(Number):
-    """A number between bounds, with the step that a slider would have."""
+    """A number between bounds, as a slider gives it. A `step` of a whole number allows that step's multiples only."""
+
+    kind: ClassVar[str] = "RANGE"
 
     step: float | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return super().is_whole or self.grid >= 1
+
+    @property
+    def grid(self) -> float:
+        return self.step if self.step is not None and self.step >= 1 else super().grid
 
 
 @dataclass(frozen=True, kw_only=True)
 class Boolean(Hyperparameter):
+    kind: ClassVar[str] = "BOOLEAN"
+
     def allowed(self) -> str:
         return "true or false"
 
@@ -84,6 +113,8 @@ class Boolean(Hyperparameter):
 
 @dataclass(frozen=True, kw_only=True)
 class Enum(Hyperparameter):
+    kind: ClassVar[str] = "ENUM"
+
     options: tuple[str, ...]
 
     def allowed(self) -> str:
@@ -97,39 +128,54 @@ class Enum(Hyperparameter):
 
 @dataclass(frozen=True, kw_only=True)
 class String(Hyperparameter):
+    """A text. Where `known` is not empty, only those texts have a meaning here and others are refused."""
+
+    kind: ClassVar[str] = "STRING"
+
     max_length: int = 1000
+    known: tuple[str, ...] = ()
 
     def allowed(self) -> str:
+        if self.known:
+            return " or ".join(json.dumps(text) for text in self.known) + ", the only text that Luthier serves here"
         return f"a text of at most {self.max_length} characters"
 
     def checked(self, value: Any) -> str:
-        if not isinstance(value, str) or len(value) > self.max_length:
+        if not isinstance(value, str) or len(value) > self.max_length or (self.known and value not in self.known):
             raise ValueError
         return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayOfNumbers(Hyperparameter):
+    kind: ClassVar[str] = "ARRAY_OF_NUMBERS"
+
     min: float | None = None
     max: float | None = None
     min_length: int = 0
     max_length: int = 64
     whole: bool = False
 
+    @property
+    def each(self) -> Number:
+        return Number(name=self.name, default=0, description="", min=self.min, max=self.max, whole=self.whole)
+
     def allowed(self) -> str:
-        each = Number(name=self.name, default=0, description="", min=self.min, max=self.max, whole=self.whole).allowed()
-        return f"a list of {self.min_length} to {self.max_length} numbers, each {each}"
+        return f"a list of {self.min_length} to {self.max_length} numbers, each {self.each.allowed()}"
 
     def checked(self, value: Any) -> tuple[float, ...]:
-        if not isinstance(value, Sequence) or isinstance(value, str) or not self.min_length <= len(value) <= self.max_length:
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise ValueError
-        each = Number(name=self.name, default=0, description="", min=self.min, max=self.max, whole=self.whole)
-        return tuple(each.checked(item) for item in value)
+        if not self.min_length <= len(value) <= self.max_length:
+            raise ValueError
+        return tuple(self.each.checked(item) for item in value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Json(Hyperparameter):
     """A JSON object. Which keys it may have is checked by the template that declares it."""
+
+    kind: ClassVar[str] = "JSON"
 
     def allowed(self) -> str:
         return "a JSON object"
@@ -142,6 +188,8 @@ class Json(Hyperparameter):
 
 @dataclass(frozen=True, kw_only=True)
 class PythonCode(Hyperparameter):
+    kind: ClassVar[str] = "PYTHON_CODE"
+
     max_bytes: int = 256 * 1024
 
     def allowed(self) -> str:
@@ -173,11 +221,33 @@ def _value(parameter: Hyperparameter, given: Mapping[str, Any]) -> Any:
     try:
         return parameter.checked(value)
     except ValueError:
-        message = f"train_info.params.{parameter.name} is {shown(value)}; give {parameter.allowed()}"
+        nearest = parameter.nearest(value) if isinstance(parameter, Number) else None
+        hint = f"; the nearest is {nearest:g}" if nearest is not None else ""
+        message = f"train_info.params.{parameter.name} is {as_given(value)}; give {parameter.allowed()}{hint}"
         raise InvalidTrainingParams(message) from None
+
+
+def as_given(value: object) -> str:
+    """A user's value for a message, in JSON's words where it has any: "8" is not 8, null is not "None"."""
+    try:
+        return shown(json.dumps(value))
+    except (TypeError, ValueError):
+        return shown(value)
 
 
 def _unknown(name: str, known: list[str], template: str) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "it has " + ", ".join(known)
     return f"train_info.params.{shown(name)}: template {template} has no such hyperparameter; {hint}"
+
+
+def _is_finite_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    if low is not None:
+        return f" of at least {low:g}"
+    return f" of at most {high:g}" if high is not None else ""

@@ -30,6 +30,7 @@ class Plan:
     early_stopping_epochs: int = 0  # stop after so many epochs without a better validation metric; 0: never
     label_smoothing: float = 0.0
     checkpoint_seconds: float = 60.0  # full resume state at least this often, and after each epoch
+    notes: tuple[str, ...] = ()  # what was bent because hyperparameters contradict each other: for the training log
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ImagePlan(Plan):
     erase_probability: float = 0.0
     mixup_alpha: float = 0.0
     cutmix_alpha: float = 0.0
+    normalize_embedding: bool = False  # the head sees the backbone's embedding scaled to length 1
     average_flips: bool = False  # predict on the picture and its mirror image, take the mean
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)

@@ -1,4 +1,4 @@
-"""A template is a recipe, a backbone and typed hyperparameters. One TEMPLATE per file; the file's name is its id in lower case.
+"""A template is a recipe, a backbone and typed hyperparameters. One TEMPLATE per file, named as its id in lower case.
 
 Next: `visual_classifier/luthier_tiny_resnet.py` for an example, `model_type` for who lists them.
 """
@@ -17,6 +17,8 @@ Values = Mapping[str, Any]  # checked hyperparameters by name, complete
 @dataclass(frozen=True, kw_only=True)
 class Template:
     """What a user picks to train a model.
+
+    `backbone` names the network: `timm/…` is timm's, `luthier/…` our own, "" where this version has none for it.
 
     `plan` turns checked hyperparameters into what the engine does; it raises InvalidTrainingParams where they
     contradict each other. `weights` names the pre-trained weights for given values, "" for a random start.
@@ -42,15 +44,30 @@ class Template:
     cannot_train: str = ""
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """All hyperparameters with their values; raises InvalidTrainingParams, also where `cannot_train` says so."""
+        """All hyperparameters with their values; raises InvalidTrainingParams where one is not allowed, where they
+        contradict each other, and where `cannot_train` says so."""
         if self.cannot_train:
             raise InvalidTrainingParams(f"template {self.id} cannot be trained: {self.cannot_train}")
-        return check(self.hyperparameters, given, self.id)
+        values = check(self.hyperparameters, given, self.id)
+        self.plan_for(values)
+        return values
+
+    def defaults(self) -> dict[str, Any]:
+        return {parameter.name: parameter.default for parameter in self.hyperparameters}
 
     def plan_for(self, values: Values) -> Plan:
+        """What the engine does for checked values; raises InvalidTrainingParams where they contradict each other."""
         if self.plan is None:
             raise InvalidTrainingParams(f"template {self.id} cannot be trained: {self.cannot_train}")
         return self.plan(values)
+
+    def check_gpus(self, given: Mapping[str, Any], gpus_online: int) -> None:
+        """Raises InvalidTrainingParams where the caller asks for a GPU by name and no worker has one.
+
+        The default of `num_gpus` is no such wish: a training that does not mention it uses what is there.
+        """
+        if given.get("num_gpus") and gpus_online < 1:
+            raise InvalidTrainingParams("train_info.params.num_gpus is 1; no GPU worker online; use 0")
 
     def gflops_for(self, values: Values) -> float:
         """Cost of one forward pass of one item, in GFLOPs."""

@@ -1,0 +1,14 @@
+"""Pictures -> heatmaps of what is unusual. One template per file; none trains yet."""
+
+from luthier.catalog import type_fields
+from luthier.catalog.model_type import ModelType
+
+MODEL_TYPE = ModelType(
+    id="visual-anomaly-heatmap",
+    title="Visual Anomaly",
+    description="Says how unusual a picture is, and where in it",
+    input_fields=("image",),
+    output_fields=("heatmaps", "concepts"),
+    evaluation_type="Undefined",
+    fields=type_fields.TRAINING,
+)

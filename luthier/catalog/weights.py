@@ -1,0 +1,283 @@
+"""Pre-trained weights by name: which are needed, where they lie, how they come in. Next: `safetensors_header`.
+
+A name such as `timm/resnet50.a1_in1k` is a folder below the weights folder:
+
+    model.safetensors   the tensors
+    config.json         what the source says about them, where it says anything
+    weights.json        SHA-256, size and source, as `add` wrote them
+
+A new folder is filled beside its place and moved there when it is whole.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from luthier.catalog.model_type import all_templates
+from luthier.catalog.safetensors_header import read_header
+from luthier.errors import CorruptFile, InvalidRequest, MissingWeights, shown
+
+MODEL_FILE, CONFIG_FILE, RECORD_FILE = "model.safetensors", "config.json", "weights.json"
+UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pt2", ".mar", ".npy", ".npz", ".h5", ".keras")
+LARGEST_CONFIG = 1024 * 1024  # bytes
+OWN_PREFIX = "luthier/"  # networks of ours, whose weights are on no hub
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all
+
+
+@dataclass(frozen=True)
+class AddedWeights:
+    """What weights.json records. `tensors` and `bytes` are of model.safetensors."""
+
+    name: str
+    sha256: str
+    bytes: int
+    tensors: int
+    source: str
+
+
+@dataclass(frozen=True)
+class NeededWeights:
+    """One name that templates start from by default, and whether it is here. `path` is "" where it is not."""
+
+    name: str
+    templates: tuple[str, ...]
+    here: bool
+    path: str
+    sha256: str
+    on_hub: bool  # whether `luthier weights pull` can fetch it
+
+
+def folder(weights_dir: Path, name: str) -> Path:
+    """Where the weights of that name belong; raises InvalidRequest for a name that is not a safe path."""
+    parts = name.split("/")
+    if len(name) > 200 or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", part) for part in parts):
+        raise InvalidRequest(
+            f"weights are named {shown(name)!r}; give a name like timm/resnet50.a1_in1k: "
+            "letters, digits, '_', '.' and '-', parts separated by '/'"
+        )
+    return weights_dir.joinpath(*parts)
+
+
+def find(weights_dir: Path, name: str) -> Path | None:
+    """The safetensors file of that name, None where it is not here."""
+    model = folder(weights_dir, name) / MODEL_FILE
+    return model if model.is_file() else None
+
+
+def require(weights_dir: Path, name: str) -> Path:
+    """The same; raises MissingWeights with the commands that bring them."""
+    found = find(weights_dir, name)
+    if found is None:
+        raise MissingWeights(f"{name} is not in the weights folder; {how_to_get(name)}")
+    return found
+
+
+def how_to_get(name: str) -> str:
+    """What to do about weights that are not here, in words that follow a semicolon."""
+    add = f"add your own file: luthier weights add {name} PATH"
+    way = (
+        f"no hub has them, {add}"
+        if name.startswith(OWN_PREFIX)
+        else f"fetch them: luthier weights pull {name}, or {add}"
+    )
+    return f"{way}; or set pretrained_weights to None to start from random weights"
+
+
+def record(weights_dir: Path, name: str) -> AddedWeights | None:
+    """What was written down when the weights were added, None where nothing was."""
+    file = folder(weights_dir, name) / RECORD_FILE
+    try:
+        return AddedWeights(**json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise CorruptFile(f"{file} cannot be read ({shown(str(error))}); add the weights again") from None
+
+
+def needed() -> list[tuple[str, list[str]]]:
+    """Names of weights with the templates that start from them by default, in the order of the catalog."""
+    names: dict[str, list[str]] = {}
+    for template in all_templates():
+        name = "" if template.cannot_train else template.weights(template.defaults())
+        if name:
+            names.setdefault(name, []).append(template.id)
+    return list(names.items())
+
+
+def status(weights_dir: Path) -> list[NeededWeights]:
+    """Every name that a template needs, and whether it is here."""
+    return [_status(weights_dir, name, tuple(templates)) for name, templates in needed()]
+
+
+def _status(weights_dir: Path, name: str, templates: tuple[str, ...]) -> NeededWeights:
+    found = find(weights_dir, name)
+    written = record(weights_dir, name) if found else None
+    return NeededWeights(
+        name=name,
+        templates=templates,
+        here=found is not None,
+        path=str(found or ""),
+        sha256=written.sha256 if written else "",
+        on_hub=not name.startswith(OWN_PREFIX),
+    )
+
+
+# -- adding ------------------------------------------------------------------------------------------------------------
+
+
+def add(
+    weights_dir: Path, name: str, source: Path, *, origin: str = "", progress: Progress = lambda done, size: None
+) -> AddedWeights:
+    """Copies a safetensors file, or a folder in Hugging Face's layout, to its place, whole or not at all.
+
+    `origin` is written down as the source, the path of `source` where it is empty. Raises InvalidRequest for a file
+    of another kind, CorruptFile for a damaged one or one that does not fit the network of that name.
+    """
+    model, config = _files_of(source)
+    place = folder(weights_dir, name)
+    if place.exists() and not (place / MODEL_FILE).is_file():
+        raise InvalidRequest(f"{name} is a folder of other weights; give a name like timm/resnet50.a1_in1k")
+    tensors = len(read_header(model))
+    with _staging(place) as staging:
+        sha256 = _copy(model, staging / MODEL_FILE, progress)
+        if config:
+            _write(staging / CONFIG_FILE, config)
+        check_fit(name, staging / MODEL_FILE)
+        size = (staging / MODEL_FILE).stat().st_size
+        added = AddedWeights(name, sha256, size, tensors, origin or str(source.resolve()))
+        _write(staging / RECORD_FILE, json.dumps(asdict(added), indent=2).encode())
+        _put_in_place(staging, place)
+    return added
+
+
+def check_fit(name: str, model: Path) -> None:
+    """Raises CorruptFile where the file's tensors are not those of a network that a template uses; other names pass.
+
+    The comparison is the engine's, in a process of its own: this one stays free of it.
+    """
+    if name not in {template.backbone for template in all_templates() if template.backbone}:
+        return
+    command = [sys.executable, "-m", "luthier.engine.backbones", "--check", name, str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise CorruptFile(f"{model.name} could not be compared with {name}: {shown(last, 300)}") from None
+    if not answer["ok"]:
+        raise CorruptFile(f"the file does not fit {name}: {_differences(answer)}")
+
+
+def _differences(answer: dict[str, Any]) -> str:
+    words = []
+    for kind in ("missing", "unexpected", "mismatched"):
+        names = answer.get(kind, [])
+        if names:
+            words.append(f"{len(names)} tensors {kind}, such as {shown(', '.join(names[:3]))}")
+    return "; ".join(words) or shown(str(answer.get("details", "it cannot be read")), 300)
+
+
+def _files_of(source: Path) -> tuple[Path, bytes]:
+    """The safetensors file that `source` is or holds, and the bytes of the config.json beside it, b"" without one."""
+    if not source.exists():
+        raise InvalidRequest(f"{source} does not exist; give a .safetensors file or a folder that holds one")
+    model = _model_in(source) if source.is_dir() else source
+    if model.suffix.lower() != ".safetensors":
+        raise InvalidRequest(_refusal(model))
+    config = source / CONFIG_FILE if source.is_dir() else None
+    return model, _checked_config(config) if config and config.is_file() else b""
+
+
+def _model_in(source: Path) -> Path:
+    found = sorted(source.glob("*.safetensors"))
+    if len(found) == 1:
+        return found[0]
+    if (source / MODEL_FILE).is_file():
+        return source / MODEL_FILE
+    if found:
+        raise InvalidRequest(f"{source} holds {len(found)} safetensors files and no {MODEL_FILE}; name the one to add")
+    unsafe = sorted(path for path in source.iterdir() if path.suffix.lower() in UNSAFE_SUFFIXES)
+    raise InvalidRequest(_refusal(unsafe[0]) if unsafe else f"{source} holds no safetensors file")
+
+
+def _refusal(model: Path) -> str:
+    if model.suffix.lower() in UNSAFE_SUFFIXES:
+        return (
+            f"{model.name} is refused: such a file can run code when it is loaded; "
+            "give the .safetensors file of the same model"
+        )
+    return f"{model.name} is refused: only .safetensors files are taken"
+
+
+def _checked_config(file: Path) -> bytes:
+    data = file.read_bytes() if file.stat().st_size <= LARGEST_CONFIG else b""
+    try:
+        config = json.loads(data)
+    except (ValueError, RecursionError):
+        raise CorruptFile(f"{file} is not readable as JSON of at most {LARGEST_CONFIG} bytes") from None
+    if not isinstance(config, dict) or "auto_map" in config:
+        raise InvalidRequest(f"{file} is refused: it names code to run (auto_map) or is no JSON object")
+    return data
+
+
+@contextmanager
+def _staging(place: Path) -> Iterator[Path]:
+    """An empty folder beside `place`, removed again unless it was put in place."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".adding-", dir=place.parent))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path, progress: Progress) -> str:
+    """Copies and returns the SHA-256 of what was written."""
+    sha256, done, size = hashlib.sha256(), 0, source.stat().st_size
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while block := reader.read(4 * 1024 * 1024):
+            writer.write(block)
+            sha256.update(block)
+            done += len(block)
+            progress(done, size)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return sha256.hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put_in_place(staging: Path, place: Path) -> None:
+    """Moves the finished folder to its name; what was there before stays until then."""
+    staging.chmod(0o755)
+    _sync(staging)
+    old = staging.with_name(staging.name + "-old")
+    if place.exists():
+        place.rename(old)
+    staging.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+    _sync(place.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
