@@ -1,0 +1,19 @@
+"""GPT-Neo 125M with a low-rank adapter (LoRA, Hu et al. 2022). Declared; it does not train yet."""
+
+from luthier.catalog import cost, text_vocabulary
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="HF_GPTNeo_125m_lora",
+    model_type="text-to-text",
+    description="GPT-Neo 125M with a low-rank adapter that writes texts",
+    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    gflops=cost.of_language_model(125.2),
+    parameters_m=125.2,
+    hyperparameters=(
+        text_vocabulary.model_config("EleutherAI/gpt-neo-125m", classifies=False, torch_dtype="torch.float32"),
+        text_vocabulary.peft_config(classifies=False),
+        text_vocabulary.tokenizer_config(),
+        text_vocabulary.trainer_config(auto_find_batch_size=True, num_train_epochs=1),
+    ),
+)

@@ -1,0 +1,20 @@
+"""Llama 2 7B chat with a low-rank adapter (LoRA, Hu et al. 2022). Declared; it does not train yet."""
+
+from luthier.catalog import cost, text_vocabulary
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="HF_Llama_2_7b_chat_GPTQ_lora",
+    model_type="text-to-text",
+    description="Llama 2 7B chat, quantised to 4 bits, with a low-rank adapter that writes texts",
+    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    gflops=cost.of_language_model(6738.4),
+    parameters_m=6738.4,
+    hyperparameters=(
+        text_vocabulary.model_config("TheBloke/Llama-2-7b-Chat-GPTQ", classifies=False),
+        text_vocabulary.quantization_config(),
+        text_vocabulary.peft_config(classifies=False),
+        text_vocabulary.tokenizer_config(),
+        text_vocabulary.trainer_config(num_train_epochs=1, learning_rate=0.0002, fp16=True),
+    ),
+)

@@ -1,0 +1,21 @@
+"""Llama 3.1 8B instruct with a low-rank adapter (LoRA, Hu et al. 2022). Declared; it does not train yet."""
+
+from luthier.catalog import cost, text_vocabulary
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="HF_Llama_3_1_8b_instruct_GPTQ_lora",
+    model_type="text-to-text",
+    description="Llama 3.1 8B instruct, quantised to 4 bits, with a low-rank adapter that writes texts",
+    recommended=True,
+    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    gflops=cost.of_language_model(8030.3),
+    parameters_m=8030.3,
+    hyperparameters=(
+        text_vocabulary.model_config("hugging-quants/Meta-Llama-3.1-8B-Instruct-GPTQ-INT4", classifies=False),
+        text_vocabulary.quantization_config(),
+        text_vocabulary.peft_config(classifies=False),
+        text_vocabulary.tokenizer_config(),
+        text_vocabulary.trainer_config(num_train_epochs=1, learning_rate=0.0002, fp16=True),
+    ),
+)

@@ -1,0 +1,40 @@
+"""RetinaNet head on Inception V2 (Ioffe and Szegedy 2015, Lin et al. 2017). Declared; it does not train yet."""
+
+from luthier.catalog import cost, vocabulary
+from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="Clarifai_InceptionV2",
+    model_type="visual-detector",
+    description="RetinaNet head on Inception V2: lighter than on V4",
+    cannot_train="this version of Luthier does not train detectors yet",
+    gflops=102.0,
+    gflops_at=cost.by_area(102.0, 512),
+    parameters_m=24.0,
+    hyperparameters=(
+        vocabulary.exact_or_shorter_side(512),
+        vocabulary.batch_size(8, most=16),
+        vocabulary.num_epochs(30, most=200),
+        Boolean(
+            name="use_perclass_regression",
+            default=False,
+            description="Each concept has its own box regression instead of one for all",
+        ),
+        ArrayOfNumbers(
+            name="anchor_ratios",
+            default=(0.5, 1.0, 2.0),
+            min=0.05,
+            max=20,
+            min_length=1,
+            max_length=16,
+            description="Ratios of width to height of the anchor boxes",
+        ),
+        Boolean(
+            name="use_focal_loss",
+            default=True,
+            description="true: focal loss (Lin et al. 2017); false: the hardest negatives only",
+        ),
+        vocabulary.per_item_lrate(0.000625),
+    ),
+)

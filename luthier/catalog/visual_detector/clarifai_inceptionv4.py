@@ -1,0 +1,45 @@
+"""RetinaNet head on Inception V4 (Szegedy et al. 2017, Lin et al. 2017). Declared; it does not train yet."""
+
+from luthier.catalog import cost, vocabulary
+from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean, Enum
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="Clarifai_InceptionV4",
+    model_type="visual-detector",
+    description="RetinaNet head on Inception V4: accurate, heavy",
+    cannot_train="this version of Luthier does not train detectors yet",
+    gflops=153.0,
+    gflops_at=cost.by_area(153.0, 512),
+    parameters_m=58.0,
+    hyperparameters=(
+        Enum(
+            name="image_size",
+            default="512",
+            options=("320", "512", "800"),
+            description="Side in pixels that training pictures are scaled to",
+        ),
+        vocabulary.batch_size(8, most=16),
+        vocabulary.num_epochs(30, most=200),
+        Boolean(
+            name="use_perclass_regression",
+            default=False,
+            description="Each concept has its own box regression instead of one for all",
+        ),
+        ArrayOfNumbers(
+            name="anchor_ratios",
+            default=(0.5, 1.0, 2.0),
+            min=0.05,
+            max=20,
+            min_length=1,
+            max_length=16,
+            description="Ratios of width to height of the anchor boxes",
+        ),
+        Boolean(
+            name="use_focal_loss",
+            default=True,
+            description="true: focal loss (Lin et al. 2017); false: the hardest negatives only",
+        ),
+        vocabulary.per_item_lrate(0.000625),
+    ),
+)

@@ -1,0 +1,24 @@
+"""The embedding inside an Inception classifier (Ioffe and Szegedy 2015). Declared; it does not train yet."""
+
+from luthier.catalog import cost, vocabulary
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="Clarifai_InceptionBatchNorm",
+    model_type="visual-embedder",
+    description="Vectors from inside an Inception with batch normalisation that was trained as a classifier",
+    cannot_train="this version of Luthier does not train embedders yet",
+    gflops=5.3,
+    gflops_at=cost.by_area(5.3, 256),
+    parameters_m=11.3,
+    hyperparameters=(
+        vocabulary.logreg(),
+        vocabulary.shorter_side(256),
+        vocabulary.batch_size(64, most=128),
+        vocabulary.init_epochs(25),
+        vocabulary.step_epochs(7),
+        vocabulary.num_epochs(65, most=200),
+        vocabulary.per_item_lrate(7.8125e-05),
+        vocabulary.num_items_per_epoch(),
+    ),
+)

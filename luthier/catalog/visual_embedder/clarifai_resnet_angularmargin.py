@@ -1,0 +1,47 @@
+"""ResNet-101 with an additive angular margin (ArcFace, Deng et al. 2019). Declared; it does not train yet."""
+
+from luthier.catalog import cost, vocabulary
+from luthier.catalog.hyperparameters import Number, Range
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="Clarifai_ResNet_AngularMargin",
+    model_type="visual-embedder",
+    description="ResNet-101 trained with an angular margin: vectors that tell concepts apart",
+    cannot_train="this version of Luthier does not train embedders yet",
+    gflops=20.5,
+    gflops_at=cost.by_area(20.5, 256),
+    parameters_m=44.5,
+    hyperparameters=(
+        vocabulary.shorter_side(256),
+        vocabulary.batch_size(64, most=128),
+        vocabulary.init_epochs(25),
+        vocabulary.step_epochs(7),
+        vocabulary.num_epochs(65, most=200),
+        vocabulary.per_item_lrate(7.8125e-05),
+        vocabulary.num_items_per_epoch(),
+        Range(
+            name="angular_scale",
+            default=64,
+            min=16,
+            max=128,
+            step=16,
+            description="Radius of the sphere that the loss puts embeddings on",
+        ),
+        Range(
+            name="angular_margin",
+            default=0.5,
+            min=0.1,
+            max=0.9,
+            description="Angle in radians that the loss keeps between concepts",
+        ),
+        Number(
+            name="embeddings_size",
+            default=512,
+            min=2,
+            max=8192,
+            whole=True,
+            description="Length of the vector that stands for a picture",
+        ),
+    ),
+)

@@ -1,0 +1,24 @@
+"""The embedding inside a ResNeXt-50 classifier (Xie et al. 2017). Declared; it does not train yet."""
+
+from luthier.catalog import cost, vocabulary
+from luthier.catalog.template import Template
+
+TEMPLATE = Template(
+    id="Clarifai_ResNext",
+    model_type="visual-embedder",
+    description="Vectors from inside a ResNeXt-50 that was trained as a classifier",
+    cannot_train="this version of Luthier does not train embedders yet",
+    gflops=11.1,
+    gflops_at=cost.by_area(11.1, 256),
+    parameters_m=25.0,
+    hyperparameters=(
+        vocabulary.logreg(),
+        vocabulary.shorter_side(256),
+        vocabulary.batch_size(64, most=128),
+        vocabulary.init_epochs(25),
+        vocabulary.step_epochs(7),
+        vocabulary.num_epochs(65, most=200),
+        vocabulary.per_item_lrate(7.8125e-05),
+        vocabulary.num_items_per_epoch(),
+    ),
+)
