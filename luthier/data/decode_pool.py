@@ -1,0 +1,213 @@
+"""Full decodes in helper processes, so that a picture that eats memory, hangs or crashes a decoder harms nobody else.
+
+`DecodeProcess` is one helper; `DecodePool` runs several for many files. Next: `decode_helper`, the other side.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Self
+
+import luthier
+from luthier.errors import ImageDecodeError
+
+START_SECONDS = 30.0  # what the first answer may take longer, for a helper that is just starting
+WINDOW = 32  # files that are sent ahead of their answers
+CHUNK = 64  # files that one thread takes at a time
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeResult:
+    """`code` is the wire's status code of what is wrong (47104, 30101, 30300), 0 for a good picture.
+
+    `width` and `height` are of the upright picture; `sha256` is of the bytes that were read, "" where none were.
+    """
+
+    ok: bool
+    code: int = 0
+    details: str = ""
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    animated: bool = False
+    sha256: str = ""
+
+
+class DecodeProcess:
+    """One helper process, started when first needed and again whenever it dies. Safe to share between threads."""
+
+    def __init__(self, memory_mb: int = 1536, seconds: float = 5.0) -> None:
+        self._memory_mb = memory_mb
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._helper: _Helper | None = None
+        self.deaths = 0  # helpers that were killed or crashed over a file
+
+    def check(self, path: Path) -> DecodeResult:
+        """Decodes the file in full; a bad file is a result, never an exception."""
+        return self.check_many([path])[0]
+
+    def check_many(self, paths: Sequence[Path]) -> list[DecodeResult]:
+        """The same for many files, in order; files are sent ahead, so that small ones cost no round trip each."""
+        results: list[DecodeResult] = []
+        with self._lock:
+            while len(results) < len(paths):
+                helper = self._ready()
+                results += helper.answers(paths[len(results) :], self._seconds)
+                if len(results) < len(paths):
+                    results.append(self._blame(helper))
+        return results
+
+    def close(self) -> None:
+        with self._lock:
+            if self._helper:
+                self._helper.close()
+                self._helper = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _ready(self) -> "_Helper":
+        if self._helper is None:
+            self._helper = _Helper(self._memory_mb)
+        return self._helper
+
+    def _blame(self, helper: "_Helper") -> DecodeResult:
+        """The verdict on the file over which `helper` died or fell silent."""
+        reason = helper.end(self._seconds)
+        self._helper = None
+        self.deaths += 1
+        return DecodeResult(False, ImageDecodeError.code, reason)
+
+
+class _Helper:
+    """A running decode_helper and the pipe to it."""
+
+    def __init__(self, memory_mb: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "luthier.data.decode_helper", "--memory-mb", str(memory_mb)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libraries write what they think of a broken file; the answer says it better
+            env=_environment(),
+            start_new_session=True,
+        )
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(_pipe(self._process.stdout), selectors.EVENT_READ)
+        self._received = b""
+        self._fresh = True
+
+    def answers(self, paths: Sequence[Path], seconds: float) -> list[DecodeResult]:
+        """Answers in order; fewer than `paths` where the helper died or took longer than `seconds` over the next."""
+        results: list[DecodeResult] = []
+        waiting = iter(paths)
+        sent = self._send(islice(waiting, WINDOW))
+        while len(results) < len(paths):
+            line = self._line(time.monotonic() + seconds + (START_SECONDS if self._fresh else 0))
+            if line is None:
+                break
+            self._fresh = False
+            results.append(DecodeResult(**json.loads(line)))
+            if sent - len(results) <= WINDOW // 2:
+                sent += self._send(islice(waiting, WINDOW - (sent - len(results))))
+        return results
+
+    def _send(self, paths: Iterable[Path]) -> int:
+        lines = [json.dumps({"path": str(path)}) + "\n" for path in paths]
+        if lines:
+            with suppress(BrokenPipeError):  # it died; the missing answer tells
+                _pipe(self._process.stdin).write("".join(lines).encode())
+                _pipe(self._process.stdin).flush()
+        return len(lines)
+
+    def _line(self, deadline: float) -> bytes | None:
+        while b"\n" not in self._received:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._selector.select(left):
+                return None
+            received = os.read(_pipe(self._process.stdout).fileno(), 1 << 16)
+            if not received:
+                return None
+            self._received += received
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def end(self, seconds: float) -> str:
+        """Ends a helper that gave no answer, and says what became of it."""
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(0.2)
+            self.close()
+            cause = f"signal {-code}" if code < 0 else f"exit code {code}"
+            return f"the decoder crashed over this file ({cause})"
+        self.close()
+        return f"decoding took longer than {seconds:g} s"
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._selector.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                _pipe(pipe).close()
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:  # cannot be: both are asked for
+        raise RuntimeError("no pipe to the decode helper")
+    return pipe
+
+
+def _environment() -> dict[str, str]:
+    """What the helper needs to start, nothing of what the parent knows. More threads would only be address space."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    package = str(Path(luthier.__file__).parent.parent)
+    return {**kept, "PYTHONPATH": package, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class DecodePool:
+    """As many helpers as there are cores (or `processes`), for checking whole folders."""
+
+    def __init__(self, memory_mb: int = 1536, seconds: float = 5.0, processes: int = 0) -> None:
+        self._helpers = [DecodeProcess(memory_mb, seconds) for _ in range(processes or os.cpu_count() or 1)]
+        self._free: SimpleQueue[DecodeProcess] = SimpleQueue()
+        for helper in self._helpers:
+            self._free.put(helper)
+        self._threads = ThreadPoolExecutor(len(self._helpers), "decode")
+
+    def check_many(self, paths: Sequence[Path]) -> Iterator[DecodeResult]:
+        """Results in the order of `paths`, as they come."""
+        chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+        for results in self._threads.map(self._chunk, chunks):
+            yield from results
+
+    def _chunk(self, paths: Sequence[Path]) -> list[DecodeResult]:
+        helper = self._free.get()
+        try:
+            return helper.check_many(paths)
+        finally:
+            self._free.put(helper)
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for helper in self._helpers:
+            helper.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
