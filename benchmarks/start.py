@@ -1,4 +1,4 @@
-"""From PostModelVersions to the first training step, beside a bare process that imports the same libraries and takes it.
+"""From PostModelVersions to the first training step, beside a bare process that imports the same libraries and steps.
 
     python benchmarks/start.py [--repeats 3]
 
