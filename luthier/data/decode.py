@@ -23,7 +23,7 @@ __all__ = ["FORMATS", "MAX_PIXELS", "Facts", "decode", "decode_resized", "examin
 
 @dataclass(frozen=True)
 class Facts:
-    """Of a file that decodes; sizes are upright. `animated`: it has more frames than the first, which is the one used."""
+    """Of a file that decodes; sizes are upright. `animated`: it has more frames than the first, which alone is used."""
 
     width: int
     height: int
@@ -38,13 +38,18 @@ def decode(data: bytes) -> Pixels:
     MAX_PIXELS). Alpha is laid over white; 16 bits become 8 by scaling; `pillow` lists every rule.
     """
     stored = _decode_stored(data)
-    return upright(np.asarray(stored.pixels), stored.turned)
+    pixels = stored.pixels if isinstance(stored.pixels, np.ndarray) else np.asarray(to_rgb(stored.pixels))
+    return upright(pixels, stored.turned)
 
 
 def examine(data: bytes) -> Facts:
     """Decodes in full as `decode` does, raises the same, and tells what the picture is."""
     stored = _decode_stored(data)
-    height, width = stored.pixels.shape[:2] if isinstance(stored.pixels, np.ndarray) else stored.pixels.size[::-1]
+    if isinstance(stored.pixels, np.ndarray):
+        height, width = stored.pixels.shape[:2]
+    else:
+        width, height = stored.pixels.size
+        to_rgb(stored.pixels.crop((0, 0, 1, 1)))  # one pixel tells whether these colours can be converted
     if stored.turned >= 5:
         width, height = height, width
     return Facts(width, height, stored.format, stored.animated)
@@ -59,7 +64,7 @@ def decode_resized(data: bytes, size: int, resize: str = "squash") -> Pixels:
     if resize not in ("squash", "shorter_side"):
         raise ValueError(f"resize is {resize!r}; give squash or shorter_side")
     stored = _decode_stored(data, smallest_side=size)
-    image = stored.pixels if isinstance(stored.pixels, Image.Image) else Image.fromarray(stored.pixels)
+    image = to_rgb(stored.pixels) if isinstance(stored.pixels, Image.Image) else Image.fromarray(stored.pixels)
     box = _middle_square(image.width, image.height) if resize == "shorter_side" else None
     small = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     return upright(np.asarray(small), stored.turned)
@@ -73,9 +78,9 @@ def _middle_square(width: int, height: int) -> tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class _Stored:
-    """Pixels as they lie in the file: not yet turned upright."""
+    """Pixels as they lie in the file: not yet turned upright, and Pillow's images not yet RGB."""
 
-    pixels: Pixels | Image.Image  # RGB
+    pixels: Pixels | Image.Image
     turned: int  # EXIF orientation
     format: str
     animated: bool = False
@@ -97,14 +102,14 @@ def _jpeg(data: bytes, image_format: str, smallest_side: int) -> _Stored:
     try:
         pixels: Pixels | Image.Image = decode_jpeg(data, header, smallest_side)
     except OddSubsamplingError:
-        pixels = to_rgb(open_with_pillow(data, image_format).image)
+        pixels = open_with_pillow(data, image_format).image
     return _Stored(pixels, orientation(header.exif), image_format)
 
 
 def _png(data: bytes, image_format: str, smallest_side: int) -> _Stored:
     png = check_chunks(data)
     opened = open_with_pillow(png.pixels_only, image_format)
-    return _Stored(to_rgb(opened.image), orientation(png.exif), image_format, png.animated)
+    return _Stored(opened.image, orientation(png.exif), image_format, png.animated)
 
 
 def _webp(data: bytes, image_format: str, smallest_side: int) -> _Stored:
@@ -114,12 +119,12 @@ def _webp(data: bytes, image_format: str, smallest_side: int) -> _Stored:
 
 def _tiff(data: bytes, image_format: str, smallest_side: int) -> _Stored:
     opened = open_with_pillow(data, image_format)  # which turns TIFFs, and only these, upright by itself
-    return _Stored(to_rgb(opened.image), 1, image_format, opened.animated)
+    return _Stored(opened.image, 1, image_format, opened.animated)
 
 
 def _other(data: bytes, image_format: str, smallest_side: int) -> _Stored:
     opened: Opened = open_with_pillow(data, image_format)
-    return _Stored(to_rgb(opened.image), orientation(opened.exif), image_format, opened.animated)
+    return _Stored(opened.image, orientation(opened.exif), image_format, opened.animated)
 
 
 _DECODERS = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp, "TIFF": _tiff, "GIF": _other, "BMP": _other}
