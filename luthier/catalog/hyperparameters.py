@@ -49,7 +49,7 @@ class Number(Hyperparameter):
 
     def allowed(self) -> str:
         kind = "a whole number" if self.is_whole else "a number"
-        return kind + _bounds(self.min, self.max) + (f" in steps of {self.grid:g}" if self.grid > 1 else "")
+        return kind + _bounds(self.min, self.max) + (f" in steps of {plain(self.grid)}" if self.grid > 1 else "")
 
     @property
     def is_whole(self) -> bool:
@@ -222,7 +222,7 @@ def _value(parameter: Hyperparameter, given: Mapping[str, Any]) -> Any:
         return parameter.checked(value)
     except ValueError:
         nearest = parameter.nearest(value) if isinstance(parameter, Number) else None
-        hint = f"; the nearest is {nearest:g}" if nearest is not None else ""
+        hint = f"; the nearest is {plain(nearest)}" if nearest is not None else ""
         message = f"train_info.params.{parameter.name} is {as_given(value)}; give {parameter.allowed()}{hint}"
         raise InvalidTrainingParams(message) from None
 
@@ -245,9 +245,14 @@ def _is_finite_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def plain(number: float) -> str:
+    """A number as a person would type it: 2147483647, 0.05, 1e-06."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
 def _bounds(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
+        return f" from {plain(low)} to {plain(high)}"
     if low is not None:
-        return f" of at least {low:g}"
-    return f" of at most {high:g}" if high is not None else ""
+        return f" of at least {plain(low)}"
+    return f" of at most {plain(high)}" if high is not None else ""

@@ -37,7 +37,7 @@ class Template:
     plan: Callable[[Values], Plan] | None = None
     gflops: float = 1.0
     gflops_at: Callable[[Values], float] | None = None
-    parameters_m: float = 1.0  # of the network, in millions
+    parameters_m: float = 1.0  # of the network without its head, in millions
     aliases: tuple[str, ...] = ()
     recommended: bool = False
     internal: bool = False

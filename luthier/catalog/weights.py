@@ -25,6 +25,7 @@ from typing import Any
 
 from luthier.catalog.model_type import all_templates
 from luthier.catalog.safetensors_header import read_header
+from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import CorruptFile, InvalidRequest, MissingWeights, shown
 
 MODEL_FILE, CONFIG_FILE, RECORD_FILE = "model.safetensors", "config.json", "weights.json"
@@ -85,13 +86,15 @@ def require(weights_dir: Path, name: str) -> Path:
 
 def how_to_get(name: str) -> str:
     """What to do about weights that are not here, in words that follow a semicolon."""
-    add = f"add your own file: luthier weights add {name} PATH"
-    way = (
-        f"no hub has them, {add}"
-        if name.startswith(OWN_PREFIX)
-        else f"fetch them: luthier weights pull {name}, or {add}"
+    way = "no hub has them" if name.startswith(OWN_PREFIX) else f"fetch them: luthier weights pull {name}"
+    return f"{way}; {how_to_add(name)}"
+
+
+def how_to_add(name: str) -> str:
+    return (
+        f"add a file of your own: luthier weights add {name} PATH; "
+        f"or set pretrained_weights to {NO_WEIGHTS} to start from random weights"
     )
-    return f"{way}; or set pretrained_weights to None to start from random weights"
 
 
 def record(weights_dir: Path, name: str) -> AddedWeights | None:

@@ -11,9 +11,9 @@ TEMPLATE = Template(
     backbone="luthier/bn_inception",
     weights=translation.unless_none("luthier/bn_inception"),
     plan=translation.stepwise_plan,
-    gflops=5.3,
-    gflops_at=cost.by_area(5.3, 256),
-    parameters_m=11.3,
+    gflops=5.27,
+    gflops_at=cost.by_area(5.27, 256),
+    parameters_m=10.2,
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),

@@ -11,9 +11,9 @@ TEMPLATE = Template(
     backbone="timm/inception_v3.tv_in1k",
     weights=translation.unless_none("timm/inception_v3.tv_in1k"),
     plan=translation.transfer_plan,
-    gflops=8.1,
-    gflops_at=cost.by_area(8.1, 256),
-    parameters_m=23.8,
+    gflops=7.7,
+    gflops_at=cost.by_area(7.7, 256),
+    parameters_m=21.8,
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),

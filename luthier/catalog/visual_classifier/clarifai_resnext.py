@@ -11,9 +11,9 @@ TEMPLATE = Template(
     backbone="timm/resnext50_32x4d.a1_in1k",
     weights=translation.unless_none("timm/resnext50_32x4d.a1_in1k"),
     plan=translation.stepwise_plan,
-    gflops=11.1,
-    gflops_at=cost.by_area(11.1, 256),
-    parameters_m=25.0,
+    gflops=11.05,
+    gflops_at=cost.by_area(11.05, 256),
+    parameters_m=23.0,
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),

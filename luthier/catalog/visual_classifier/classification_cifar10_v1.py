@@ -30,9 +30,9 @@ TEMPLATE = Template(
     recipe="image_classification",
     backbone="luthier/cifar10_cnn",
     plan=plan,
-    gflops=0.08,
-    gflops_at=cost.by_area(0.08, 32),
-    parameters_m=0.3,
+    gflops=0.0247,
+    gflops_at=cost.by_area(0.0247, 32),
+    parameters_m=0.15,
     hyperparameters=(
         vocabulary.num_gpus(internal=False),
         vocabulary.shorter_side(32),

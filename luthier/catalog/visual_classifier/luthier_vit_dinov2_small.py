@@ -11,9 +11,9 @@ TEMPLATE = Template(
     backbone="timm/vit_small_patch14_dinov2.lvd142m",
     weights=translation.unless_none("timm/vit_small_patch14_dinov2.lvd142m"),
     plan=translation.own_plan,
-    gflops=11.1,
+    gflops=12.2,
     gflops_at=cost.of_vision_transformer(width=384, depth=12, patch=14),
-    parameters_m=22.1,
+    parameters_m=21.6,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -31,9 +31,9 @@ TEMPLATE = Template(
     backbone="timm/efficientnet_b3.ra2_in1k",
     weights=translation.unless_none("timm/efficientnet_b3.ra2_in1k"),
     plan=plan,
-    gflops=4.3,
-    gflops_at=cost.by_area(4.3, 336),
-    parameters_m=12.2,
+    gflops=4.47,
+    gflops_at=cost.by_area(4.47, 336),
+    parameters_m=10.7,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

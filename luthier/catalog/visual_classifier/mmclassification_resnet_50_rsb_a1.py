@@ -41,9 +41,9 @@ TEMPLATE = Template(
     backbone="timm/resnet50.a1_in1k",
     weights=translation.unless_none("timm/resnet50.a1_in1k"),
     plan=plan,
-    gflops=8.3,
-    gflops_at=cost.by_area(8.3, 224),
-    parameters_m=25.6,
+    gflops=8.17,
+    gflops_at=cost.by_area(8.17, 224),
+    parameters_m=23.5,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

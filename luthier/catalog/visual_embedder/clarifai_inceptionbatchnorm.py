@@ -8,9 +8,9 @@ TEMPLATE = Template(
     model_type="visual-embedder",
     description="Vectors from inside an Inception with batch normalisation that was trained as a classifier",
     cannot_train="this version of Luthier does not train embedders yet",
-    gflops=5.3,
-    gflops_at=cost.by_area(5.3, 256),
-    parameters_m=11.3,
+    gflops=5.27,
+    gflops_at=cost.by_area(5.27, 256),
+    parameters_m=10.2,
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),

@@ -9,9 +9,9 @@ TEMPLATE = Template(
     description="Older form of Clarifai_ResNext",
     internal=True,
     cannot_train="this version of Luthier does not train embedders yet",
-    gflops=11.1,
-    gflops_at=cost.by_area(11.1, 256),
-    parameters_m=25.0,
+    gflops=11.05,
+    gflops_at=cost.by_area(11.05, 256),
+    parameters_m=23.0,
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),
