@@ -34,14 +34,14 @@ def _key(file: Path) -> bytes:
         _make(file)
     key = file.read_bytes()
     if len(key) != KEY_BYTES:
-        raise CorruptFile(f"{file.name} in the data folder holds {len(key)} bytes, not {KEY_BYTES}; remove it and restart")
+        raise CorruptFile(f"{file.name} has {len(key)} bytes, not {KEY_BYTES}; remove it and restart")
     return key
 
 
 def _make(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(secrets.token_bytes(KEY_BYTES))
         stream.flush()
         os.fsync(stream.fileno())
