@@ -1,0 +1,210 @@
+"""Networks by name, with pre-trained weights and a fresh head; freezing. Next: `small_networks`, `bn_inception`.
+
+Names are `timm/NAME` (any network of timm) and `luthier/NAME` (our own). `python -m luthier.engine.backbones --check
+NAME FILE.safetensors` says whether weights fit a network.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from luthier.catalog.weights import require
+from luthier.engine.bn_inception import BNInception
+from luthier.engine.small_networks import Cifar10Cnn, TinyResNet
+from luthier.errors import CorruptFile, InvalidTrainingParams, shown
+
+Tensors = dict[str, torch.Tensor]
+
+OWN_NETWORKS: dict[str, Callable[[int], nn.Module]] = {
+    "luthier/tiny_resnet": TinyResNet,
+    "luthier/cifar10_cnn": Cifar10Cnn,
+    "luthier/bn_inception": BNInception,
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the tensors of a file match a network, its head left out. Names, at most a few thousand."""
+
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched)
+
+
+def build(name: str, classes: int, image_size: int, weights_folder: str = "", weights: str = "") -> nn.Module:
+    """The network `name` for square pictures of `image_size` pixels, on the CPU.
+
+    Where `weights` names a file of the weights folder its tensors are loaded, all but the head's; raises
+    MissingWeights if it is not there and CorruptFile if it does not fit. "" leaves the network random.
+    """
+    network = create(name, classes, image_size)
+    if weights:
+        file = require(Path(weights_folder), weights)
+        load_weights(network, file)
+    return network
+
+
+def create(name: str, classes: int, image_size: int) -> nn.Module:
+    """A freshly initialised network; raises InvalidTrainingParams for an unknown name or a size it cannot take."""
+    if name in OWN_NETWORKS:
+        return OWN_NETWORKS[name](classes)
+    library, _, timm_name = name.partition("/")
+    if library != "timm" or not timm_name:
+        known = ", ".join(OWN_NETWORKS)
+        raise InvalidTrainingParams(f"backbone is {shown(name)}; give timm/NAME or one of {known}")
+    return _create_timm(timm_name, classes, image_size)
+
+
+def _create_timm(name: str, classes: int, image_size: int) -> nn.Module:
+    import timm  # takes seconds, and our own networks do without it
+
+    if not timm.is_model(name):
+        raise InvalidTrainingParams(f"backbone is {shown('timm/' + name)}; timm {timm.__version__} has no such network")
+    fixed = timm.get_pretrained_cfg(name.split(".")[0], allow_unregistered=True)
+    sized: dict[str, Any] = {"img_size": image_size} if fixed is not None and fixed.fixed_input_size else {}
+    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **sized)
+    patch = getattr(getattr(network, "patch_embed", None), "patch_size", (1,))[0]
+    if sized and image_size % patch:
+        near = max(patch, round(image_size / patch) * patch)
+        raise InvalidTrainingParams(
+            f"image_size is {image_size}; timm/{name} takes multiples of {patch}: the nearest is {near}"
+        )
+    return network
+
+
+def head_of(network: nn.Module) -> nn.Module:
+    """The last layer, which maps features to concepts."""
+    return cast(nn.Module, network.get_classifier())  # type: ignore[operator]
+
+
+def head_names(network: nn.Module) -> set[str]:
+    """Names of the head's parameters in the network."""
+    own = {id(parameter) for parameter in head_of(network).parameters()}
+    return {name for name, parameter in network.named_parameters() if id(parameter) in own}
+
+
+# -- weights -----------------------------------------------------------------------------------------------------------
+
+
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Fills all but the head from a safetensors file; raises CorruptFile unless every tensor finds its place."""
+    tensors = _read(file)
+    fit = compare(network, tensors)
+    if not fit.ok:
+        raise CorruptFile(f"{file} does not fit the network: {_in_words(fit)}; add the right file: luthier weights add")
+    own = network.state_dict()
+    with torch.no_grad():
+        for name in own.keys() - head_names(network):
+            own[name].copy_(_resized(name, tensors[name], own[name], network))
+
+
+def compare(network: nn.Module, tensors: Tensors) -> Fit:
+    """Which tensors lack, are too many, or have another shape. The head does not count: it is made anew."""
+    head = head_names(network)
+    own = {name: tensor for name, tensor in network.state_dict().items() if name not in head}
+    given = {name: tensor for name, tensor in tensors.items() if name not in head}
+    fitting = {name for name in own.keys() & given.keys() if _fits(name, given[name], own[name])}
+    return Fit(
+        missing=sorted(own.keys() - given.keys()),
+        unexpected=sorted(given.keys() - own.keys()),
+        mismatched=sorted((own.keys() & given.keys()) - fitting),
+    )
+
+
+def _read(file: Path) -> Tensors:
+    try:
+        return safetensors.torch.load_file(file)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CorruptFile(f"{file} is not a readable safetensors file: {error}") from error
+
+
+def _fits(name: str, given: torch.Tensor, own: torch.Tensor) -> bool:
+    resizable = name == "pos_embed" and given.ndim == 3 and given.shape[0] == 1 and given.shape[2] == own.shape[2]
+    return given.shape == own.shape or resizable
+
+
+def _resized(name: str, given: torch.Tensor, own: torch.Tensor, network: nn.Module) -> torch.Tensor:
+    """Position embeddings of a vision transformer, interpolated to the grid of this picture size."""
+    if given.shape == own.shape:
+        return given
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    grid = cast(list[int], network.patch_embed.grid_size)  # type: ignore[union-attr]
+    prefix = 0 if getattr(network, "no_embed_class", False) else cast(int, network.num_prefix_tokens)
+    resampled: torch.Tensor = resample_abs_pos_embed(given, new_size=list(grid), num_prefix_tokens=prefix)
+    return resampled
+
+
+def _in_words(fit: Fit) -> str:
+    parts = []
+    for word in ("missing", "unexpected", "mismatched"):
+        names: list[str] = getattr(fit, word)
+        if names:
+            parts.append(f"{len(names)} {word}, as {', '.join(names[:3])}")
+    return "; ".join(parts)
+
+
+# -- freezing ----------------------------------------------------------------------------------------------------------
+
+
+def freeze(network: nn.Module, *, only_head: bool) -> None:
+    """Where `only_head`, all parameters but the head's get no gradients; `training_mode` keeps their buffers still."""
+    trainable = head_names(network)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not only_head or name in trainable)
+
+
+def training_mode(network: nn.Module) -> None:
+    """Training mode for what is trained; frozen parts stay in evaluation mode, so that BatchNorm statistics stay."""
+    network.train()
+    if all(parameter.requires_grad for parameter in network.parameters()):
+        return
+    network.eval()
+    head_of(network).train()
+
+
+def load_previous(network: nn.Module, tensors: Tensors, previous: list[str], concepts: list[str]) -> int:
+    """Starts from an earlier run's tensors (incremental training); returns how many concepts its head knew already.
+
+    The head's rows are matched by concept id; raises CorruptFile if the rest does not fit.
+    """
+    fit = compare(network, tensors)
+    if not fit.ok:
+        raise CorruptFile(f"the checkpoint to go on from does not fit this network: {_in_words(fit)}")
+    own, head = network.state_dict(), head_names(network)
+    rows = [(concepts.index(concept), row) for row, concept in enumerate(previous) if concept in concepts]
+    with torch.no_grad():
+        for name in own.keys() - head:
+            own[name].copy_(_resized(name, tensors[name], own[name], network))
+        for name in head & tensors.keys():
+            for here, there in rows:
+                own[name][here] = tensors[name][there]
+    return len(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Does a safetensors file hold the weights of a network?")
+    parser.add_argument("--check", nargs=2, metavar=("NAME", "FILE"), required=True)
+    name, file = parser.parse_args().check
+    try:
+        fit = compare(create(name, classes=2, image_size=224), _read(Path(file)))
+        answer: dict[str, object] = {"ok": fit.ok, **asdict(fit)}
+    except (CorruptFile, InvalidTrainingParams) as error:
+        answer = {"ok": False, "missing": [], "unexpected": [], "mismatched": [], "details": str(error)}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

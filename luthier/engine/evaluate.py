@@ -1,0 +1,115 @@
+"""Checkpoint + manifest -> report. `python -m luthier.engine.evaluate RUN CHECKPOINT MANIFEST OUT.json`.
+
+`judge` is what training uses for its validation and test splits too. Next: `metrics`.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from luthier.engine import checkpoint, loading
+from luthier.engine.devices import Device, choose
+from luthier.engine.recipe import Batch, Recipe, Scores, recipe_for
+from luthier.engine.session import Session, load_exactly
+from luthier.errors import InvalidRequest, LuthierError
+from luthier.runs.manifest import SPLITS
+from luthier.runs.run import RunFolder, RunSpec
+
+
+@dataclass(frozen=True)
+class Judged:
+    scores: Scores
+    examples: int
+    seconds: float
+
+
+def judge(session: Session, split: str) -> Judged:
+    """The served network on one split."""
+    judged = judge_split(session.recipe, session.served, session.device, session.data, split, session.batch_size)
+    session.timings.validation += judged.seconds
+    return judged
+
+
+def judge_split(
+    recipe: Recipe, network: nn.Module, device: Device, data: loading.Data, split: str, batch_size: int
+) -> Judged:
+    began = time.monotonic()
+    chunks = loading.chunks_in_order(len(data.splits[split]), batch_size)
+    predicted, targets = predict_batches(recipe, network, device, data.batches(split, chunks))
+    return Judged(recipe.score(predicted, targets), len(predicted), time.monotonic() - began)
+
+
+@torch.inference_mode()
+def predict_batches(
+    recipe: Recipe, network: nn.Module, device: Device, batches: Iterable[Batch | None]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predictions and targets of all examples that could be read, (examples, concepts) each, on the CPU."""
+    network.eval()
+    predicted, targets = [], []
+    for batch in batches:
+        if batch is not None:
+            there = {name: tensor.to(device.torch_device) for name, tensor in batch.items()}
+            with device.autocast():
+                predicted.append(recipe.predict(network, there).float().cpu())
+            targets.append(batch["targets"])
+    concepts = len(recipe.concept_ids)
+    return torch.cat([torch.empty(0, concepts), *predicted]), torch.cat([torch.empty(0, concepts), *targets])
+
+
+def load_served(spec: RunSpec, folder: Path, device: Device) -> tuple[Recipe, nn.Module]:
+    """The recipe and the network of a checkpoint, ready to predict; raises CorruptFile for a damaged one."""
+    checkpoint.verify(folder)
+    recipe = recipe_for(spec)
+    network = device.placed(recipe.build(pretrained=False))
+    load_exactly(network, checkpoint.read_tensors(folder / checkpoint.MODEL))
+    return recipe, network.eval()
+
+
+def evaluate(run: RunFolder, folder: Path, manifest: Path) -> dict[str, Any]:
+    """Judges a checkpoint on every usable example of a manifest, whatever its split."""
+    spec = run.spec()
+    device = choose(spec.device, spec.threads)
+    recipe, network = load_served(spec, folder, device)
+    data = loading.Data(manifest, spec, recipe, device.threads)
+    try:
+        data.merge_splits()
+        judged = judge_split(recipe, network, device, data, SPLITS[0], recipe.plan.batch_size)
+    finally:
+        data.close()
+    if not judged.examples:
+        raise InvalidRequest(f"none of the {data.rejections.total} examples has a label that this model knows")
+    scores = judged.scores
+    return {
+        "metrics": scores.metrics,
+        "per_concept": scores.per_concept,
+        "confusion": scores.confusion,
+        "concepts": [asdict(concept) for concept in spec.concepts],
+        "examples": judged.examples,
+        "skipped": [{"id": row.id, "reason": row.reason} for row in data.rejections.rows.values()],
+        "seconds": judged.seconds,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Judge a checkpoint on a manifest.")
+    for name in ("run", "checkpoint", "manifest", "out"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args()
+    try:
+        report = evaluate(RunFolder(given.run), given.checkpoint, given.manifest)
+    except LuthierError as error:
+        report = {"failed": str(error), "code": error.code}
+    given.out.write_text(json.dumps(report, ensure_ascii=False), encoding="utf-8")
+    return 1 if "failed" in report else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Manifest -> splits -> batches. Decoded examples are kept within a memory budget. Next: `train`."""
+
+import hashlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from luthier.engine.recipe import Batch, Encoded, Recipe
+from luthier.errors import InvalidDataToleranceExceeded, LuthierError, NoTrainingData
+from luthier.runs.manifest import SPLITS, Example, example_from_line
+from luthier.runs.run import RunSpec
+
+BATCHES_AHEAD = 3
+FIRST_IDS = 20
+
+
+class TooManyInvalid(InvalidDataToleranceExceeded):
+    """Too many invalid inputs"""
+
+    def __init__(self, details: str, invalid: list[dict[str, str]]) -> None:
+        super().__init__(details)
+        self.invalid = invalid
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An example that is not used. `counted`: against the tolerance for invalid data, as its bytes are bad."""
+
+    id: str
+    reason: str
+    counted: bool
+
+
+class Rejections:
+    """What is left out and why; raises InvalidDataToleranceExceeded as soon as it is too much."""
+
+    def __init__(self, tolerance_percent: float) -> None:
+        self.tolerance_percent = tolerance_percent
+        self.total = 0  # examples in the manifest
+        self.rows: dict[str, Skipped] = {}  # by example id
+
+    def add(self, example_id: str, reason: str, counted: bool = True) -> None:
+        self.rows.setdefault(example_id, Skipped(example_id, reason, counted))
+
+    def check(self) -> None:
+        bad = [row for row in self.rows.values() if row.counted]
+        if len(bad) * 100 <= self.tolerance_percent * self.total:
+            return
+        reasons = "; ".join(
+            f"{count} × {reason}" for reason, count in Counter(row.reason for row in bad).most_common(5)
+        )
+        raise TooManyInvalid(
+            f"{len(bad)} of {self.total} inputs ({100 * len(bad) / self.total:.1f} %) cannot be used, "
+            f"invalid_data_tolerance_percent allows {self.tolerance_percent:g} %: {reasons}. "
+            f"First ids: {', '.join(row.id for row in bad[:FIRST_IDS])}. Repair or delete them, or raise the tolerance",
+            [{"id": row.id, "reason": row.reason} for row in bad[:FIRST_IDS]],
+        )
+
+
+@dataclass
+class Split:
+    """The usable examples of one split, as places in the manifest: the lines themselves are read when needed."""
+
+    name: str
+    offsets: list[int] = field(default_factory=list)  # bytes
+    lengths: list[int] = field(default_factory=list)
+    positives: Counter[str] = field(default_factory=Counter)  # concept id -> examples
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+class Data:
+    """The examples of one manifest, by split; raises InvalidDataToleranceExceeded when too many are bad."""
+
+    def __init__(self, manifest: Path, spec: RunSpec, recipe: Recipe, threads: int) -> None:
+        self.spec = spec
+        self.recipe = recipe
+        self.rejections = Rejections(spec.invalid_data_tolerance_percent)
+        self.splits = {name: Split(name) for name in SPLITS}
+        self._manifest = os.open(manifest, os.O_RDONLY)
+        self._pool = ThreadPoolExecutor(max(1, min(threads, 16)), thread_name_prefix="decode")
+        self._cache: dict[tuple[str, int], Encoded] = {}
+        self._cache_room = spec.image_cache_mb * 2**20
+        self._lock = threading.Lock()
+        self._read(manifest)
+        self.rejections.check()
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        os.close(self._manifest)
+
+    def require_training_data(self) -> None:
+        if not len(self.splits["train"]):
+            reasons = Counter(row.reason for row in self.rejections.rows.values())
+            why = (
+                "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(5)) or "the data set is empty"
+            )
+            raise NoTrainingData(
+                f"no input of the train split can be used: {why}. Label inputs with the concepts of the model"
+            )
+
+    def merge_splits(self) -> None:
+        """All examples into the first split: an evaluation judges what it is given."""
+        first, *others = self.splits.values()
+        for split in others:
+            first.offsets += split.offsets
+            first.lengths += split.lengths
+            first.positives += split.positives
+            self.splits[split.name] = Split(split.name)
+
+    def batches(self, split: str, chunks: Sequence[Sequence[int]]) -> Iterator[Batch | None]:
+        """One collated batch per chunk of example numbers, decoded ahead; None for a chunk without a readable one."""
+        waiting: list[list[Encoded | Future[Encoded | None]]] = []
+        for number in range(len(chunks) + BATCHES_AHEAD):
+            if number < len(chunks):
+                waiting.append([self._soon(split, index) for index in chunks[number]])
+            if number >= BATCHES_AHEAD:
+                ready = [one.result() if isinstance(one, Future) else one for one in waiting.pop(0)]
+                self.rejections.check()
+                good = [one for one in ready if one is not None]
+                yield self.recipe.collate(good) if good else None
+
+    def example(self, split: str, index: int) -> Example:
+        place = self.splits[split]
+        line = os.pread(self._manifest, place.lengths[index], place.offsets[index])
+        return example_from_line(line.decode("utf-8"))
+
+    def file_of(self, example: Example) -> Path:
+        if example.path:
+            return Path(example.path)
+        return Path(self.spec.blob_folder) / example.blob[:2] / example.blob
+
+    def _read(self, manifest: Path) -> None:
+        offset = 0
+        with manifest.open("rb") as file:
+            for line in file:
+                if line.strip():
+                    self._place(example_from_line(line.decode("utf-8")), offset, len(line))
+                offset += len(line)
+
+    def _place(self, example: Example, offset: int, length: int) -> None:
+        self.rejections.total += 1
+        invalid = example.invalid or ("" if _has_bytes(self.file_of(example)) else "its file is missing or empty")
+        unusable = invalid or self.recipe.unusable(example)
+        if unusable:
+            self.rejections.add(example.id, unusable, counted=bool(invalid))
+            return
+        split = self.splits[example.split]
+        split.offsets.append(offset)
+        split.lengths.append(length)
+        split.positives.update(concept for concept, value in example.labels.items() if value == 1)
+
+    def _soon(self, split: str, index: int) -> Encoded | Future[Encoded | None]:
+        cached = self._cache.get((split, index))
+        return cached if cached is not None else self._pool.submit(self._encoded, split, index)
+
+    def _encoded(self, split: str, index: int) -> Encoded | None:
+        example = self.example(split, index)
+        if example.id in self.rejections.rows:
+            return None
+        try:
+            encoded = self.recipe.encode(self.file_of(example).read_bytes(), example)
+        except (LuthierError, OSError) as error:
+            self.rejections.add(example.id, str(error))
+            return None
+        self._keep((split, index), encoded)
+        return encoded
+
+    def _keep(self, key: tuple[str, int], encoded: Encoded) -> None:
+        size = sum(array.nbytes for array in encoded.values())
+        with self._lock:
+            if size <= self._cache_room:
+                self._cache_room -= size
+                self._cache[key] = encoded
+
+
+def _has_bytes(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+# -- order and randomness: pure functions of (seed, what for, number), so that nothing need be stored to go on ---------
+
+
+def seed_for(seed: int, purpose: str, number: int) -> int:
+    """63 bits that depend on nothing else than the arguments."""
+    digest = hashlib.blake2b(f"{seed}/{purpose}/{number}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def generator_for(seed: int, purpose: str, number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_for(seed, purpose, number))
+
+
+def steps_per_epoch(examples: int, batch_size: int, examples_per_epoch: int) -> int:
+    count = examples_per_epoch or examples
+    steps, rest = divmod(count, batch_size)
+    return steps + int(rest > 1 or steps == 0)
+
+
+def training_chunks(
+    examples: int, batch_size: int, examples_per_epoch: int, *, seed: int, epoch: int
+) -> list[list[int]]:
+    """The batches of one epoch as example numbers. A last batch of one example is left out: BatchNorm needs two."""
+    generator = generator_for(seed, "order", epoch)
+    count = examples_per_epoch or examples
+    order: list[int] = []
+    while len(order) < count:
+        order += torch.randperm(examples, generator=generator).tolist()
+    steps = steps_per_epoch(examples, batch_size, examples_per_epoch)
+    return [order[:count][i * batch_size : (i + 1) * batch_size] for i in range(steps)]
+
+
+def chunks_in_order(examples: int, batch_size: int) -> list[list[int]]:
+    return [list(range(start, min(start + batch_size, examples))) for start in range(0, examples, batch_size)]

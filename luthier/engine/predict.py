@@ -1,0 +1,99 @@
+"""Predictor: load once, answer batches. `python -m luthier.engine.predict RUN CHECKPOINT` answers frames on its pipes.
+
+First out: {"ready": true, "concepts": [...], "device": ...} or {"failed": details, "code": n}. Then for each frame in,
+{"kind": "image"} with encoded files as parts, one out: {"outputs": [{"values": [...]} | {"error": n, "details": ...}]}.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from luthier.engine.devices import choose
+from luthier.engine.evaluate import load_served
+from luthier.engine.recipe import Encoded
+from luthier.errors import LuthierError, PredictionFailed, UnsupportedFormat, shown
+from luthier.runs.frames import read_frame, write_frame
+from luthier.runs.manifest import Example
+from luthier.runs.run import RunFolder
+
+UNLABELLED = Example(id="", blob="", split="")
+LARGEST_BATCH = 64
+
+
+class Predictor:
+    """A checkpoint in memory. Raises CorruptFile where it is damaged."""
+
+    def __init__(self, run: RunFolder, checkpoint: Path) -> None:
+        self.spec = run.spec()
+        self.device = choose(self.spec.device, self.spec.threads)
+        self.recipe, self.network = load_served(self.spec, checkpoint, self.device)
+
+    def answer(self, kind: str, files: list[bytes]) -> list[dict[str, Any]]:
+        """{"values": [a float per concept]} or {"error": code, "details": text} for each file, in order."""
+        outputs = [self._encoded(kind, data) for data in files]
+        readable = [one for one in outputs if "error" not in one]
+        values = iter(self._values(readable))
+        return [one if "error" in one else {"values": next(values)} for one in outputs]
+
+    def _encoded(self, kind: str, data: bytes) -> dict[str, Any]:
+        try:
+            if kind != self.recipe.input_kind:
+                raise UnsupportedFormat(f"the input is {shown(kind)}; this model takes {self.recipe.input_kind}")
+            return dict(self.recipe.encode(data, UNLABELLED))
+        except LuthierError as error:
+            return {"error": error.code, "details": str(error)}
+
+    @torch.inference_mode()
+    def _values(self, encoded: list[Encoded]) -> list[list[float]]:
+        values: list[list[float]] = []
+        for start in range(0, len(encoded), LARGEST_BATCH):
+            batch = self.recipe.collate(encoded[start : start + LARGEST_BATCH])
+            there = {name: tensor.to(self.device.torch_device) for name, tensor in batch.items()}
+            with self.device.autocast():
+                values += self.recipe.predict(self.network, there).float().cpu().tolist()
+        return values
+
+
+def serve(run: RunFolder, checkpoint: Path, requests: BinaryIO, answers: BinaryIO) -> int:
+    """Answers until the other side closes; the exit code."""
+    try:
+        predictor = Predictor(run, checkpoint)
+    except Exception as error:
+        code = error.code if isinstance(error, LuthierError) else PredictionFailed.code
+        write_frame(answers, {"failed": str(error) or type(error).__name__, "code": code})
+        return 1
+    concepts = [asdict(concept) for concept in predictor.spec.concepts]
+    write_frame(answers, {"ready": True, "concepts": concepts, "device": predictor.device.name})
+    while (frame := read_frame(requests)) is not None:
+        header, files = frame
+        write_frame(answers, {"outputs": _outputs(predictor, str(header.get("kind", "")), files)})
+    return 0
+
+
+def _outputs(predictor: Predictor, kind: str, files: list[bytes]) -> list[dict[str, Any]]:
+    try:
+        return predictor.answer(kind, files)
+    except RuntimeError as error:  # of torch: out of memory and the like; the process lives on
+        print(f"prediction failed: {error}", file=sys.stderr, flush=True)
+        return [{"error": PredictionFailed.code, "details": f"{type(error).__name__}: {error}"}] * len(files)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Answer predictions of one checkpoint on standard input and output.")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    given = parser.parse_args()
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not mix with the frames
+    code = serve(RunFolder(given.run), given.checkpoint, sys.stdin.buffer, answers)
+    answers.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Pictures to concepts: one concept each (softmax) or any number (a sigmoid each). Next: `augment`, `metrics`."""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from luthier.catalog.plan import ImagePlan
+from luthier.data.decode import decode_resized
+from luthier.engine import augment, backbones, metrics
+from luthier.engine.recipe import Batch, Encoded, Scores
+from luthier.runs.manifest import Example
+from luthier.runs.run import RunSpec
+
+
+class ImageClassification:
+    """The verbs of `Recipe` for visual classifiers. A batch: {"images": uint8 (B, 3, S, S), "targets": float (B, C)}."""
+
+    input_kind = "image"
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.plan = image_plan(spec.plan)
+        self.concept_ids = [concept.id for concept in spec.concepts]
+        self.mean = torch.tensor(self.plan.mean).view(1, 3, 1, 1) * 255
+        self.std = torch.tensor(self.plan.std).view(1, 3, 1, 1) * 255
+
+    def build(self, *, pretrained: bool) -> nn.Module:
+        network = backbones.build(
+            self.spec.backbone,
+            classes=len(self.concept_ids),
+            image_size=self.plan.image_size,
+            weights_folder=self.spec.weights_folder,
+            weights=self.spec.weights if pretrained else "",
+        )
+        if self.plan.normalize_embedding:
+            backbones.head_of(network).register_forward_pre_hook(_of_length_one)
+        return network
+
+    def unusable(self, example: Example) -> str:
+        positives = sum(example.labels.get(concept) == 1 for concept in self.concept_ids)
+        if self.plan.mutually_exclusive and positives != 1:
+            return "no positive concept" if positives == 0 else f"{positives} positive concepts where one is allowed"
+        return ""
+
+    def encode(self, data: bytes, example: Example) -> Encoded:
+        target = np.array([example.labels.get(concept) == 1 for concept in self.concept_ids], dtype=np.uint8)
+        return {"image": decode_resized(data, self.plan.image_size, self.plan.resize), "target": target}
+
+    def example_of(self, number: int) -> Encoded:
+        side, concepts = self.plan.image_size, len(self.concept_ids)
+        image = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        return {"image": image, "target": np.eye(concepts, dtype=np.uint8)[number % concepts]}
+
+    def collate(self, encoded: list[Encoded]) -> Batch:
+        images = torch.from_numpy(np.stack([one["image"] for one in encoded]))  # (B, S, S, 3)
+        targets = torch.from_numpy(np.stack([one["target"] for one in encoded]))
+        return {"images": images.permute(0, 3, 1, 2), "targets": targets.float()}
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        images = augment.augment(batch["images"], self.plan, generator)
+        images, targets = augment.mix(images, self._smoothed(batch["targets"]), self.plan, generator)
+        return {"images": images, "targets": targets}
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        logits = network(self._normalised(batch["images"])).float()
+        if self.plan.mutually_exclusive:
+            return functional.cross_entropy(logits, batch["targets"])
+        return functional.binary_cross_entropy_with_logits(logits, batch["targets"])
+
+    def predict(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        images = self._normalised(batch["images"])
+        values = self._activated(network(images).float())
+        if self.plan.average_flips:
+            values = (values + self._activated(network(images.flip(-1)).float())) / 2
+        return values
+
+    def score(self, predicted: torch.Tensor, batch_targets: torch.Tensor) -> Scores:
+        return metrics.score(
+            predicted.numpy(), batch_targets.numpy() > 0.5, self.concept_ids, exclusive=self.plan.mutually_exclusive
+        )
+
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        device = images.device
+        scaled = (images.float() - self.mean.to(device)) / self.std.to(device)
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+    def _activated(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.softmax(1) if self.plan.mutually_exclusive else logits.sigmoid()
+
+    def _smoothed(self, targets: torch.Tensor) -> torch.Tensor:
+        """Label smoothing: towards the mean of all classes (softmax) or towards one half (sigmoid)."""
+        amount = self.plan.label_smoothing
+        if amount == 0:
+            return targets
+        towards = 1 / targets.shape[1] if self.plan.mutually_exclusive else 0.5
+        return targets * (1 - amount) + towards * amount
+
+
+def _of_length_one(head: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """What the head is given, (B, features), scaled to length 1."""
+    return (functional.normalize(arguments[0].float(), dim=-1),)
+
+
+def image_plan(raw: dict[str, Any]) -> ImagePlan:
+    """The plan in run.json; keys of other versions are left out, lists become tuples again."""
+    known = {f.name for f in fields(ImagePlan)}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
+    return ImagePlan(**values)
+
+
+RECIPE = ImageClassification

@@ -1,0 +1,262 @@
+"""What a training holds while it runs: data, network, optimizer and how far it has come; saved to and read from
+checkpoints. Next: `train`, the loop over it.
+"""
+
+import copy
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from luthier.catalog.plan import Plan
+from luthier.engine import backbones, checkpoint, loading, optim
+from luthier.engine.devices import Device, choose
+from luthier.engine.recipe import Recipe, recipe_for
+from luthier.errors import CorruptFile, TrainingFailed
+from luthier.runs.run import RunFolder, RunSpec
+
+Log = Callable[[str], None]
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass
+class Progress:
+    """How far the training has come; every field is stored in a checkpoint's state."""
+
+    step: int = 0
+    epoch: int = 0  # whole epochs, validation done
+    loss_sum: float = 0.0  # of this epoch's steps
+    best_rank: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    epochs_without_better: int = 0
+
+
+@dataclass
+class Timings:
+    """Seconds, of this process only."""
+
+    born: float = field(default_factory=time.monotonic)  # when the process was asked to train, monotonic clock
+    start: float = 0.0  # from then to the first step
+    steps: list[float] = field(default_factory=list)
+    validation: float = 0.0
+    checkpoints: float = 0.0
+    examples: int = 0
+
+    def steady_step(self) -> float:
+        """Median of a step, the first three left out where there are enough."""
+        steady = self.steps[3:] if len(self.steps) > 6 else self.steps[1:] or self.steps
+        return statistics.median(steady) if steady else 0.0
+
+
+@dataclass
+class Session:
+    run: RunFolder
+    spec: RunSpec
+    recipe: Recipe
+    device: Device
+    data: loading.Data
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: nn.Module | None  # exponential moving average of the network, where the plan asks for one
+    batch_size: int
+    log: Log
+    progress: Progress = field(default_factory=Progress)
+    timings: Timings = field(default_factory=Timings)
+
+    @property
+    def plan(self) -> Plan:
+        return self.recipe.plan
+
+    @property
+    def served(self) -> nn.Module:
+        """The network that is judged and published."""
+        return self.network if self.average is None else self.average
+
+    @property
+    def train_examples(self) -> int:
+        return len(self.data.splits["train"])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return loading.steps_per_epoch(self.train_examples, self.batch_size, self.plan.examples_per_epoch)
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.plan.epochs
+
+    def remaining_chunks(self) -> list[list[int]]:
+        """This epoch's batches that are still to do, as example numbers."""
+        done = self.progress.step - self.progress.epoch * self.steps_per_epoch
+        chunks = loading.training_chunks(
+            self.train_examples,
+            self.batch_size,
+            self.plan.examples_per_epoch,
+            seed=self.spec.seed,
+            epoch=self.progress.epoch,
+        )
+        return chunks[done:]
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def save(self) -> str:
+        """Everything that is needed to go on; returns the folder, relative to the run folder. Raises DiskFull."""
+        files: dict[str, Tensors] = {
+            checkpoint.MODEL: self.network.state_dict(),
+            checkpoint.OPTIMIZER: checkpoint.optimizer_tensors(self.network, self.optimizer),
+        }
+        if self.average is not None:
+            files[checkpoint.AVERAGE] = self.average.state_dict()
+        folder = self.run.checkpoints / checkpoint.step_name(self.progress.step)
+        self._write(folder, files)
+        checkpoint.remove_old(self.run.checkpoints)
+        return self._relative(folder)
+
+    def save_best(self) -> str:
+        folder = self.run.checkpoints / "best"
+        self._write(folder, {checkpoint.MODEL: self.served.state_dict()})
+        return self._relative(folder)
+
+    def load_best(self) -> None:
+        """Lays the best weights into `served`; a damaged best/ is logged and written anew from what was last."""
+        folder = self.run.checkpoints / "best"
+        try:
+            checkpoint.verify(folder)
+            load_exactly(self.served, checkpoint.read_tensors(folder / checkpoint.MODEL))
+        except CorruptFile as error:
+            self.log(f"The best checkpoint cannot be used, the last weights take its place. {error}")
+            self.save_best()
+
+    def _write(self, folder: Path, files: dict[str, Tensors]) -> None:
+        began = time.monotonic()
+        checkpoint.write(folder, files, self._state(), self.spec.disk_reserve_mb)
+        self.timings.checkpoints += time.monotonic() - began
+
+    def _state(self) -> dict[str, Any]:
+        skipped = [asdict(row) for row in self.data.rejections.rows.values()]
+        return {
+            "format": 1,
+            "run": self.spec.run,
+            "spec_sha256": spec_hash(self.spec),
+            "step": self.progress.step,
+            "progress": asdict(self.progress),
+            "skipped": skipped,
+            "concepts": [asdict(concept) for concept in self.spec.concepts],
+            "template": self.spec.template,
+            "backbone": self.spec.backbone,
+            "plan": asdict(self.plan),
+            "torch": torch.__version__,
+            "threads": self.device.threads,
+        }
+
+    def newest_checkpoint(self) -> str:
+        """Relative to the run folder, "" if there is none."""
+        found = checkpoint.resumable(self.run.checkpoints)
+        return self._relative(found[-1]) if found else ""
+
+    def resume(self) -> None:
+        """Goes on from the newest whole checkpoint of this run, if there is one."""
+        checkpoint.recover(self.run.checkpoints)
+        found = checkpoint.newest_valid(self.run.checkpoints, self.spec.run, self.log)
+        if found is None:
+            return
+        folder, state = found
+        if state["spec_sha256"] != spec_hash(self.spec):
+            raise TrainingFailed(f"{folder} was made with another run.json; start anew in an empty run folder")
+        load_exactly(self.network, checkpoint.read_tensors(folder / checkpoint.MODEL))
+        if self.average is not None:
+            load_exactly(self.average, checkpoint.read_tensors(folder / checkpoint.AVERAGE))
+        optimizer_tensors = checkpoint.read_tensors(folder / checkpoint.OPTIMIZER)
+        checkpoint.restore_optimizer(self.network, self.optimizer, optimizer_tensors)
+        self.progress = Progress(**state["progress"])
+        for row in state["skipped"]:
+            self.data.rejections.add(**row)
+        self._warn_of_change(state)
+        self._check_best()
+
+    def _warn_of_change(self, state: dict[str, Any]) -> None:
+        for name, here in (("torch", torch.__version__), ("threads", self.device.threads)):
+            if state[name] != here:
+                self.log(f"Going on with {name} {here} after {state[name]}: results may differ in the last digits.")
+
+    def _check_best(self) -> None:
+        if not self.progress.best_rank:
+            return
+        try:
+            checkpoint.verify(self.run.checkpoints / "best")
+        except CorruptFile as error:
+            self.log(f"The best checkpoint is lost, the next validation sets a new one. {error}")
+            self.progress.best_rank = []
+
+    def _relative(self, folder: Path) -> str:
+        return str(folder.relative_to(self.run.path))
+
+
+def open_session(run: RunFolder, log: Log) -> Session:
+    """Reads the data, builds the network and goes on from a checkpoint where there is one.
+
+    Raises MissingWeights, CorruptFile, InvalidTrainingParams, InvalidDataToleranceExceeded, NoTrainingData.
+    """
+    spec = run.spec()
+    device = choose(spec.device, spec.threads)
+    recipe = recipe_for(spec)
+    data = loading.Data(run.manifest_file, spec, recipe, device.threads)
+    data.require_training_data()
+    network = build_network(recipe, spec, device, log)
+    average = copy.deepcopy(network) if recipe.plan.ema_decay else None
+    optimizer = optim.optimizer_for(network, recipe.plan)
+    batch_size = min(recipe.plan.batch_size, len(data.splits["train"]))
+    session = Session(run, spec, recipe, device, data, network, optimizer, average, batch_size, log)
+    session.resume()
+    return session
+
+
+def build_network(recipe: Recipe, spec: RunSpec, device: Device, log: Log) -> nn.Module:
+    """The network on its device, seeded, with weights loaded and frozen as the plan says."""
+    torch.manual_seed(loading.seed_for(spec.seed, "network", 0))
+    network = recipe.build(pretrained=not spec.resume_from)
+    if spec.resume_from:
+        _start_from(network, Path(spec.resume_from), spec, log)
+    frozen = recipe.plan.trainable_layers == "head" or recipe.plan.backbone_multiplier == 0
+    backbones.freeze(network, only_head=frozen)
+    return device.placed(network)
+
+
+def load_exactly(network: nn.Module, tensors: Tensors) -> None:
+    """Raises CorruptFile unless names and shapes are those of the network."""
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise CorruptFile(f"the checkpoint is of another network: {error}") from error
+
+
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """average = decay x average + (1 - decay) x network; counters are copied."""
+    with torch.no_grad():
+        for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - decay)
+            else:
+                slow.copy_(fast)
+
+
+def spec_hash(spec: RunSpec) -> str:
+    """Of what the result depends on; paths and the machine's settings are left out, as a run may be moved."""
+    whole = json.loads(spec.to_json())
+    decisive = ("template", "recipe", "backbone", "weights", "plan", "concepts", "seed", "resume_from")
+    return hashlib.sha256(json.dumps({key: whole[key] for key in decisive}, sort_keys=True).encode()).hexdigest()
+
+
+def _start_from(network: nn.Module, folder: Path, spec: RunSpec, log: Log) -> None:
+    state = checkpoint.verify(folder)
+    previous = [concept["id"] for concept in state["concepts"]]
+    concepts = [concept.id for concept in spec.concepts]
+    known = backbones.load_previous(network, checkpoint.read_tensors(folder / checkpoint.MODEL), previous, concepts)
+    log(f"Starting from {folder}: {known} of {len(concepts)} concepts were known to it.")

@@ -1,0 +1,85 @@
+"""Networks of our own that learn small pictures on a processor. Next: `bn_inception`, the larger one of our own."""
+
+from typing import cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; He et al. 2015, "Deep Residual Learning", section 3.3."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(inner)) + cast(torch.Tensor, self.shortcut(x)))
+
+
+class TinyResNet(nn.Module):
+    """Images (B, 3, S, S), S of at least 16, to logits (B, classes). 0.3 million parameters, 8x downsampling."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.stage1 = ResidualBlock(32, 32, 1)
+        self.stage2 = ResidualBlock(32, 64, 2)
+        self.stage3 = ResidualBlock(64, 128, 2)
+        self.head = nn.Linear(128, classes)
+
+    def get_classifier(self) -> nn.Linear:
+        return self.head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.stage3(self.stage2(self.stage1(self.stem(x))))
+        return cast(torch.Tensor, self.head(features.mean((2, 3))))
+
+
+class Cifar10Cnn(nn.Module):
+    """Images (B, 3, S, S), S of at least 8, to logits (B, classes): three convolutions with pooling, two dense layers.
+
+    After the network of the CIFAR-10 tutorials that the template is named for (Krizhevsky's cuda-convnet "quick").
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 32, 5, 1, 2)
+        self.conv2 = nn.Conv2d(32, 32, 5, 1, 2)
+        self.conv3 = nn.Conv2d(32, 64, 5, 1, 2)
+        self.dense = nn.Linear(64 * 4 * 4, 64)
+        self.head = nn.Linear(64, classes)
+
+    def get_classifier(self) -> nn.Linear:
+        return self.head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(functional.max_pool2d(self.conv1(x), 2))
+        x = functional.avg_pool2d(functional.relu(self.conv2(x)), 2)
+        x = functional.avg_pool2d(functional.relu(self.conv3(x)), 2)
+        x = _pooled_to(x, 4).flatten(1)
+        return cast(torch.Tensor, self.head(functional.relu(self.dense(x))))
+
+
+def _pooled_to(x: torch.Tensor, side: int) -> torch.Tensor:
+    """(B, C, H, W) to (B, C, side, side) by averaging, so that any picture size fits the dense layer.
+
+    Written as a product with a constant matrix: the backward pass of adaptive pooling is not deterministic everywhere.
+    """
+    if x.shape[2:] == (side, side):
+        return x
+    rows, columns = (_averaging(length, side, x) for length in x.shape[2:])
+    return rows @ x @ columns.T
+
+
+def _averaging(length: int, side: int, like: torch.Tensor) -> torch.Tensor:
+    identity = torch.eye(length, dtype=like.dtype, device=like.device).unsqueeze(0)
+    return functional.adaptive_avg_pool1d(identity, side)[0].T

@@ -1,0 +1,170 @@
+"""The training loop. `python -m luthier.engine.train RUN` trains what the run folder describes, or goes on with it.
+
+fit() is the whole of it, written out: a generator of events, whose caller's `for` is the only control flow.
+Next: `session` for what it works on, `process` for how the process lives and ends.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+
+from luthier.engine import BORN, checkpoint, report
+from luthier.engine.backbones import training_mode
+from luthier.engine.evaluate import Judged, judge
+from luthier.engine.journal import Journal
+from luthier.engine.loading import generator_for, seed_for
+from luthier.engine.optim import rate_at, set_rate
+from luthier.engine.process import StopRequest, main
+from luthier.engine.session import Session, open_session, update_average
+from luthier.errors import TrainingFailed
+from luthier.runs.events import Checkpointed, EpochDone, Evaluated, Event
+from luthier.runs.run import RunFolder
+
+SECONDS_BETWEEN_STEPS_TOLD = 0.5
+
+
+def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
+    """Trains to the end, or until `stop`; yields what happens. Raises TrainingFailed where the loss is not finite.
+
+    Every draw of a step is seeded by the step's number, so a run that was cut anywhere ends with the same bytes.
+    """
+    network, recipe, plan, device = session.network, session.recipe, session.plan, session.device
+    progress, seed = session.progress, session.spec.seed
+    began = saved_at = time.monotonic()
+    told_at = 0.0
+    yield report.started(session)
+
+    while progress.epoch < plan.epochs and not gives_up(session):
+        training_mode(network)
+        epoch_began = step_began = time.monotonic()
+        saving_before = session.timings.checkpoints
+        value = math.nan
+        for batch in session.data.batches("train", session.remaining_chunks()):
+            rate = rate_at(progress.step, session.steps_per_epoch, session.total_steps, plan)
+            if batch is not None:
+                torch.manual_seed(seed_for(seed, "step", progress.step))
+                set_rate(session.optimizer, rate)
+                batch = {name: tensor.to(device.torch_device, non_blocking=True) for name, tensor in batch.items()}
+                batch = recipe.augment(batch, generator_for(seed, "augment", progress.step))
+                with device.autocast():
+                    loss = recipe.loss(network, batch)
+                value = finite(loss, rate, session)
+                session.optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                if plan.clip_gradient_norm:
+                    torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip_gradient_norm)
+                session.optimizer.step()
+                if session.average is not None:
+                    update_average(session.average, network, plan.ema_decay)
+                progress.loss_sum += value
+            progress.step += 1
+
+            now = time.monotonic()
+            session.timings.steps.append(now - step_began)
+            last_of_epoch = progress.step == (progress.epoch + 1) * session.steps_per_epoch
+            if now - told_at >= SECONDS_BETWEEN_STEPS_TOLD or last_of_epoch:
+                told_at = now
+                yield report.step_done(session, value, rate, now - began)
+            if stop.requested:
+                yield save(session, stop)
+                yield stop.event()
+                return
+            if now - saved_at >= plan.checkpoint_seconds and not last_of_epoch:
+                yield save(session, stop)
+                saved_at = time.monotonic()
+            step_began = time.monotonic()
+
+        spent = time.monotonic() - epoch_began - (session.timings.checkpoints - saving_before)
+        mean_loss = progress.loss_sum / session.steps_per_epoch
+        yield EpochDone(progress.epoch + 1, plan.epochs, progress.step, mean_loss, spent)
+        if len(session.data.splits["val"]):
+            judged = judge(session, "val")
+            yield Evaluated(
+                "val", progress.epoch + 1, judged.scores.metrics, keep_if_best(session, judged), judged.seconds
+            )
+        progress.epoch, progress.loss_sum = progress.epoch + 1, 0.0
+        yield save(session, stop)
+        saved_at = time.monotonic()
+
+    yield from conclude(session)
+
+
+def gives_up(session: Session) -> bool:
+    """Early stopping: so many epochs without a better validation metric."""
+    patience = session.plan.early_stopping_epochs
+    return patience > 0 and session.progress.epochs_without_better >= patience
+
+
+def finite(loss: torch.Tensor, rate: float, session: Session) -> float:
+    """The loss as a number; raises TrainingFailed before it can touch the weights if it is none."""
+    value = float(loss.detach())
+    if math.isfinite(value):
+        return value
+    steps = sorted(session.run.checkpoints.glob("step-*"))
+    last = f"checkpoints/{steps[-1].name}" if steps else "none"
+    raise TrainingFailed(
+        f"the loss is {value} at step {session.progress.step + 1}, learning rate {rate:.3g}; last good checkpoint: "
+        f"{last}. Try a smaller learning rate or a longer warm-up"
+    )
+
+
+def keep_if_best(session: Session, judged: Judged) -> bool:
+    progress = session.progress
+    rank = list(judged.scores.rank)
+    if progress.best_rank and rank <= progress.best_rank:
+        progress.epochs_without_better += 1
+        return False
+    progress.best_rank, progress.best_epoch = rank, progress.epoch + 1
+    progress.best_metrics, progress.epochs_without_better = judged.scores.metrics, 0
+    session.save_best()
+    return True
+
+
+def save(session: Session, stop: StopRequest) -> Checkpointed:
+    began = time.monotonic()
+    folder = session.save()
+    stop.saved(session.progress.step, session.progress.epoch + 1, folder)
+    return Checkpointed(session.progress.step, folder, time.monotonic() - began)
+
+
+def conclude(session: Session) -> Iterator[Event]:
+    """Judges the best weights on the test split and writes the report."""
+    if session.progress.best_rank:
+        session.load_best()
+    else:
+        session.save_best()
+    check_all_finite(session)
+    judged = None
+    split = next((name for name in ("test", "val") if len(session.data.splits[name])), "")
+    if split:
+        judged = judge(session, split)
+        epoch = session.progress.best_epoch or session.progress.epoch
+        yield Evaluated(split, epoch, judged.scores.metrics, True, judged.seconds)
+    checkpoint.finish(session.run.checkpoints)
+    yield report.finish(session, split, judged)
+
+
+def check_all_finite(session: Session) -> None:
+    for name, tensor in session.served.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise TrainingFailed(f"{name} of the trained network is not finite; try a smaller learning rate")
+
+
+def train(run: RunFolder, journal: Journal, stop: StopRequest, born: float) -> None:
+    """One whole training; events and lines go to the journal. `born`: when the process was asked, monotonic seconds."""
+    session = open_session(run, journal.log)
+    try:
+        session.timings.born = born
+        stop.saved(session.progress.step, session.progress.epoch + 1, session.newest_checkpoint())
+        journal.log(report.introduction(session))
+        for event in fit(session, stop):
+            journal.event(event)
+        journal.log(report.farewell(session))
+    finally:
+        session.data.close()
+
+
+if __name__ == "__main__":
+    main(BORN, train)
