@@ -99,7 +99,7 @@ class _Helper:
 
     def __init__(self, memory_mb: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "luthier.data.decode_helper", "--memory-mb", str(memory_mb)],
+            [sys.executable, "-P", "-m", "luthier.data.decode_helper", "--memory-mb", str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries write what they think of a broken file; the answer says it better

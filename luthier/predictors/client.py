@@ -4,7 +4,6 @@ One frame (`runs.frames`) each way: {"run", "checkpoint", "kind", "wait_seconds"
 {"outputs": [...]} or {"error": code, "details": text} comes back.
 """
 
-import os
 import socket
 import threading
 import time
@@ -41,7 +40,8 @@ class PredictorsClient:
         `wait_seconds` for the model to be loaded. Raises ModelLoading (not loaded in time, or no predictors process),
         ModelBusy (loaded, but not free in time, or its process died over this request) and PredictionFailed.
         """
-        header = {"run": str(run_folder.absolute()), "checkpoint": checkpoint, "kind": kind, "wait_seconds": wait_seconds}
+        run = str(run_folder.absolute())
+        header = {"run": run, "checkpoint": checkpoint, "kind": kind, "wait_seconds": wait_seconds}
         answer = self._ask(header, parts, wait_seconds)
         if "error" in answer:
             raise _KINDS.get(answer["error"], PredictionFailed)(answer.get("details", ""))
@@ -50,9 +50,8 @@ class PredictorsClient:
 
     def alive(self) -> bool:
         """Whether a predictors process answers right now."""
-        with suppress(OSError, EOFError, ValueError):
-            with _Connection(self._socket, timeout=2.0) as connection:
-                return "outputs" in connection.ask({"kind": "ping"}, ())
+        with suppress(OSError, EOFError, ValueError), _Connection(self._socket, timeout=2.0) as connection:
+            return "outputs" in connection.ask({"kind": "ping"}, ())
         return False
 
     def close(self) -> None:
@@ -62,7 +61,7 @@ class PredictorsClient:
             connection.close()
 
     def _ask(self, header: dict[str, Any], parts: Sequence[bytes], wait_seconds: float) -> dict[str, Any]:
-        """The answer; a prediction changes nothing, so a connection that breaks is replaced and the question repeated."""
+        """The answer. A prediction changes nothing: over a connection that breaks, the question is asked again."""
         timeout = wait_seconds + ANSWER_SECONDS
         give_up: float | None = None
         while True:
@@ -99,7 +98,7 @@ class PredictorsClient:
 def _not_running(path: Path, error: Exception) -> str:
     cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (
-        f"the predictors process does not answer at {os.path.basename(path)} ({cause}); `luthier serve` starts it and "
+        f"the predictors process does not answer at {path.name} ({cause}); `luthier serve` starts it and "
         "restarts it when it dies, `luthier predictors` starts it alone. Try again in a few seconds"
     )
 
