@@ -1,0 +1,112 @@
+"""`luthier predict`: asks a run's best checkpoint about pictures, through the platform's own model process."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from luthier.commands.command_line import FAILED
+from luthier.errors import InvalidRequest
+from luthier.predictors.model_process import ModelProcess
+from luthier.runs.run import RunConcept, RunFolder
+
+PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
+BATCH = 32  # files sent to the model process at a time
+BEST = "checkpoints/best"
+
+
+@click.command("predict")
+@click.option("--model", "model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run folder.")
+@click.option(
+    "--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to name per picture."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line and file, for programs.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+def command(model: Path, top: int, as_json: bool, files: tuple[Path, ...]) -> int:
+    """Ask a trained model about pictures.
+
+    RUN is the folder that `luthier train` wrote. A FILE may be a folder: every picture in it is asked about.
+    The exit status is 1 where any file could not be read.
+
+    \b
+    luthier predict --model runs/luthier_tiny_resnet-20260101-120000 cat.jpg photos/
+    """
+    run = _trained_run(model)
+    pictures = list(_pictures(files))
+    concepts = run.spec().concepts
+    failed = 0
+    process = ModelProcess(run.path.absolute(), BEST)
+    try:
+        for batch in _batches(pictures):
+            for file, answer in _ask(process, batch):
+                failed += "error" in answer
+                click.echo(_json_line(file, answer, concepts, top) if as_json else _line(file, answer, concepts, top))
+    finally:
+        process.close()
+    return FAILED if failed else 0
+
+
+def _trained_run(folder: Path) -> RunFolder:
+    run = RunFolder(folder)
+    if not run.spec_file.exists():
+        raise InvalidRequest(f"--model {folder}: there is no run in this folder (it holds no run.json)")
+    if not (folder / BEST).is_dir():
+        raise InvalidRequest(f"--model {folder}: the run has no checkpoint yet; go on: luthier train --resume {folder}")
+    return run
+
+
+def _pictures(files: Sequence[Path]) -> Iterator[Path]:
+    for file in files:
+        if not file.is_dir():
+            yield file
+            continue
+        found = sorted(path for path in file.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+        if not found:
+            raise InvalidRequest(f"{file}: no picture in this folder ({', '.join(sorted(PICTURES))})")
+        yield from found
+
+
+def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
+    left = iter(files)
+    while batch := list(islice(left, BATCH)):
+        yield batch
+
+
+def _ask(process: ModelProcess, files: Sequence[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each file with its answer, in order; one that cannot be opened gets an error as one that cannot be decoded."""
+    contents = [_read(file) for file in files]
+    readable = [content for content in contents if isinstance(content, bytes)]
+    answers = iter(process.predict("image", readable) if readable else [])
+    for file, content in zip(files, contents, strict=True):
+        yield file, next(answers) if isinstance(content, bytes) else {"error": 30300, "details": content}
+
+
+def _read(file: Path) -> bytes | str:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _ranked(answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> list[tuple[RunConcept, float]]:
+    pairs = zip(concepts, answer["values"], strict=True)
+    return sorted(pairs, key=lambda pair: pair[1], reverse=True)[:top]
+
+
+def _line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> str:
+    if "error" in answer:
+        return f"{file}: {click.style('not predicted', fg='red')}: {answer['details']}"
+    return f"{file}: " + ", ".join(f"{concept.name} {value:.3f}" for concept, value in _ranked(answer, concepts, top))
+
+
+def _json_line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> str:
+    row: dict[str, Any] = {"file": str(file)}
+    if "error" in answer:
+        row |= {"error": answer["details"], "code": answer["error"]}
+    else:
+        ranked = _ranked(answer, concepts, top)
+        row["concepts"] = [{"id": concept.id, "name": concept.name, "value": value} for concept, value in ranked]
+    return json.dumps(row, ensure_ascii=False)

@@ -1,0 +1,286 @@
+"""`luthier train`: a folder of pictures -> a run folder, without a server. The same engine as the platform's.
+
+readers -> check -> catalog -> runs.prepare -> runs.launch, in `train_new`; then `follow` shows what the engine says.
+"""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+
+from luthier.commands import train_output as show
+from luthier.commands.command_line import INTERRUPTED, Options
+from luthier.commands.durations import spell
+from luthier.commands.train_request import TrainRequest, have_weights, make_request, make_spec
+from luthier.data import check
+from luthier.data.readers import imagefolder
+from luthier.errors import InvalidRequest, TrainingFailed
+from luthier.runs import launch
+from luthier.runs.events import Event, Failed, Finished, Stopped
+from luthier.runs.prepare import prepare
+from luthier.runs.run import RunFolder
+from luthier.settings import Settings
+
+STOP_SECONDS = 10.0  # the engine saves where it stands before it ends
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The command line of a new run."""
+
+    data: Path
+    template: str
+    assignments: tuple[str, ...] = ()
+    test_data: Path | None = None
+    out: Path | None = None
+    weights_dir: Path | None = None
+    seed: int | None = None
+    threads: int = 0
+    device: str = "auto"
+    exclusive: bool | None = None
+    tolerance: float = 5.0
+
+
+@dataclass
+class Outcome:
+    """How a run ended: at most one of the three is set; none where the engine died without a word."""
+
+    finished: Finished | None = None
+    failed: Failed | None = None
+    stopped: Stopped | None = None
+
+
+@click.command("train")
+@click.option("--data", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures, one sub-folder per class.")
+@click.option("--template", metavar="NAME", help="What to train; `luthier templates` lists them.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
+@click.option(
+    "--test-data", type=click.Path(path_type=Path), metavar="FOLDER", help="Other pictures to judge the model on."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Run folder; else runs/TEMPLATE-TIME.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was stopped.")
+@click.option(
+    "--concepts-mutually-exclusive/--concepts-independent",
+    "exclusive",
+    default=None,
+    help="One class per picture (softmax), or each class by itself (sigmoid). Softmax unless told otherwise.",
+)
+@click.option("--seed", type=click.IntRange(-1, 2**31 - 1), help="Random seed; the same seed gives the same model.")
+@click.option("--threads", type=click.IntRange(0), default=0, help="Processor threads; 0 means all cores.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--weights-dir", type=click.Path(path_type=Path), metavar="FOLDER", help="Where pre-trained weights are.")
+@click.option(
+    "--invalid-data-tolerance-percent",
+    "tolerance",
+    type=click.FloatRange(0, 100),
+    default=5.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Share of unreadable pictures above which nothing is trained.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The last line of stdout is the result as JSON.")
+@click.pass_obj
+def command(options: Options, /, resume: Path | None, as_json: bool, **given: Any) -> int:
+    """Fine-tune a model on a folder of labelled pictures. No server and no database are needed.
+
+    FOLDER holds one sub-folder per class. Where it holds train, val and test, those are the splits (each with one
+    sub-folder per class); else the pictures are split 80/10/10.
+
+    \b
+    luthier train --data pictures/ --template luthier_tiny_resnet
+    luthier train --data pictures/ --template MMClassification_ResNet_50_RSB_A1 --set num_epochs=20 --set batch_size=32
+    luthier train --resume runs/luthier_tiny_resnet-20260101-120000
+
+    Ctrl-C stops with a checkpoint; --resume goes on from it.
+    """
+    out = show.console(to_stderr=as_json)
+    if resume:
+        _refuse_beside_resume(given)
+        run = _stopped_run(resume)
+    else:
+        arguments = _arguments(given)
+        run = prepare_new(arguments, options.settings(), out)
+    outcome = follow(run, out)
+    return conclude(run, outcome, out, as_json)
+
+
+def _arguments(given: dict[str, Any]) -> Arguments:
+    for name in ("data", "template"):
+        if not given[name]:
+            raise click.UsageError(f"--{name} is missing; see `luthier train --help`")
+    return Arguments(**given)
+
+
+def _refuse_beside_resume(given: dict[str, Any]) -> None:
+    fixed = ("data", "template", "assignments", "test_data", "out", "exclusive", "seed")
+    named = [name for name in fixed if given[name] not in (None, ())]
+    if named:
+        option = {"assignments": "set", "exclusive": "concepts-…"}.get(named[0], named[0].replace("_", "-"))
+        raise click.UsageError(f"--resume goes on with the run as it was begun; --{option} cannot be changed")
+
+
+def _stopped_run(folder: Path) -> RunFolder:
+    run = RunFolder(folder)
+    if not run.spec_file.exists():
+        raise InvalidRequest(f"--resume {folder}: there is no run in this folder (it holds no run.json)")
+    if run.report_file.exists():
+        raise InvalidRequest(f"--resume {folder}: this run has ended; `luthier predict --model {folder} FILE` uses it")
+    return run
+
+
+def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFolder:
+    """Reads and checks the data, says what it read, and writes the run folder. The template is checked first."""
+    request = make_request(
+        arguments.template, arguments.assignments, exclusive=arguments.exclusive, seed=arguments.seed
+    )
+    weights_folder = arguments.weights_dir or settings.weights_folder
+    folder = _run_folder(arguments.out, request.template.id)
+    fetched = have_weights(request, weights_folder, settings.offline)
+    with out.status(f"Reading {arguments.data} …"):
+        read = imagefolder.read(arguments.data, arguments.test_data)
+    out.print(f"Read {arguments.data}: {len(read.examples)} pictures, {len(read.concepts)} classes", markup=False)
+    show.show_counts(out, read.examples, read.concepts)
+    show.show_rejected(out, [(str(rejected.path), rejected.reason) for rejected in read.rejected])
+    for note in read.notes:
+        out.print(note, markup=False)
+    report = check.check_examples(
+        read.examples,
+        read.concepts,
+        arguments.tolerance,
+        mutually_exclusive=request.exclusive,
+        batch_size=request.template.plan_for(request.values).batch_size,
+    )
+    for warning in report.warnings:
+        out.print(f"Note: {warning}", style="yellow", markup=False)
+    _say_what_is_trained(out, request, folder, fetched)
+    spec = make_spec(
+        request,
+        run=folder.name,
+        concepts=read.concepts,
+        settings=settings,
+        weights_folder=weights_folder,
+        device=arguments.device,
+        threads=arguments.threads,
+        tolerance=arguments.tolerance,
+    )
+    return prepare(folder, spec, read.examples)
+
+
+def _run_folder(out: Path | None, template: str) -> Path:
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", template)
+    folder = out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidRequest(
+            f"--out {folder} is not an empty folder; name another, or go on with the run in it: "
+            f"luthier train --resume {folder}"
+        )
+    return folder
+
+
+def _say_what_is_trained(out: Console, request: TrainRequest, folder: Path, fetched: str) -> None:
+    if fetched:
+        out.print(f"Fetched the pre-trained weights {fetched}", markup=False)
+    start = f"from {request.weights}" if request.weights else "from random weights"
+    out.print(f"\nTraining {request.template.id} {start}, seed {request.seed}, in {folder}", style="bold", markup=False)
+    for note in request.notes:
+        out.print(note, markup=False)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def follow(run: RunFolder, out: Console) -> Outcome:
+    """Starts the engine on the run and shows its events until it ends; Ctrl-C stops it with a checkpoint."""
+    outcome = Outcome()
+    with _terminated_as_interrupted(), show.TrainingProgress(out) as progress:
+        engine = launch.start(run)
+        try:
+            for event in engine.events():
+                progress.show(event)
+                _note(outcome, event)
+        except KeyboardInterrupt:
+            out.print("Stopping; the state of the training is being saved …")
+            engine.stop(grace_seconds=STOP_SECONDS)
+            for event in engine.events():
+                _note(outcome, event)
+            outcome.stopped = outcome.stopped or Stopped(step=0, epoch=0, checkpoint="")
+        except BaseException:
+            engine.stop()
+            raise
+    return outcome
+
+
+def _note(outcome: Outcome, event: Event) -> None:
+    if isinstance(event, Finished):
+        outcome.finished = event
+    elif isinstance(event, Failed):
+        outcome.failed = event
+    elif isinstance(event, Stopped):
+        outcome.stopped = event
+
+
+def conclude(run: RunFolder, outcome: Outcome, out: Console, as_json: bool) -> int:
+    """Says how the run ended and returns the exit status; raises TrainingFailed with cause and remedy."""
+    if outcome.finished:
+        _say_finished(run, outcome.finished, out)
+        if as_json:
+            click.echo(json.dumps(result(run, outcome.finished)))
+        return 0
+    if outcome.stopped:
+        where = f" at step {outcome.stopped.step}" if outcome.stopped.step else " before the first checkpoint"
+        out.print(f"Stopped{where}. To go on: luthier train --resume {run.path}", style="bold", markup=False)
+        return INTERRUPTED
+    if outcome.failed:
+        raise TrainingFailed(f"{outcome.failed.details or outcome.failed.reason} (log: {run.log_file})")
+    raise TrainingFailed(f"the engine ended without a result; the end of {run.log_file}:\n{_tail(run.log_file)}")
+
+
+def _say_finished(run: RunFolder, finished: Finished, out: Console) -> None:
+    early = ", stopped early because validation did not improve" if finished.stopped_early else ""
+    out.print(
+        f"Trained {finished.epochs} epochs in {spell(finished.seconds)}{early}: "
+        f"{finished.samples_per_second:.0f} pictures/s, {finished.peak_memory_mb:.0f} MB at most"
+    )
+    if finished.metrics:
+        show.show_metrics(out, "Test split", finished.metrics)
+    else:
+        out.print("There is no test split, so there are no test metrics.")
+    out.print(f"Run: {run.path}\nPredict: luthier predict --model {run.path} FILE…", markup=False)
+
+
+def result(run: RunFolder, finished: Finished) -> dict[str, Any]:
+    """The line that --json ends with; metrics are those of the test split, null where there is none."""
+    return {
+        "run": str(run.path),
+        "template": run.spec().template,
+        "metrics": {name: finished.metrics.get(name) for name in ("accuracy", "macro_f1")},
+        "seconds": finished.seconds,
+        "samples_per_second": finished.samples_per_second,
+        "peak_memory_mb": finished.peak_memory_mb,
+    }
+
+
+def _tail(file: Path, lines: int = 15) -> str:
+    if not file.exists():
+        return "(there is none)"
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

@@ -1,0 +1,156 @@
+"""What the user asked to train -> a checked template, hyperparameters and RunSpec. Next: `train`, which runs it."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from luthier.catalog import model_type as catalog
+from luthier.catalog import weights as catalog_weights
+from luthier.catalog.template import Template
+from luthier.errors import InvalidRequest, InvalidTrainingParams, MissingWeights, shown
+from luthier.runs.run import RunConcept, RunSpec
+from luthier.settings import Settings
+
+LARGEST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """A template with all its hyperparameters, checked; `notes` tell the user what was chosen on their behalf."""
+
+    template: Template
+    values: dict[str, Any]
+    given: dict[str, Any]
+    seed: int
+    weights: str
+    notes: tuple[str, ...]
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the model will say one class per picture."""
+        return bool(getattr(self.template.plan_for(self.values), "mutually_exclusive", False))
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """`key=value` texts; a value that reads as JSON is taken so (3, 0.1, true, [1,2]), else it is text.
+
+    Raises InvalidRequest for one without "=" or a key given twice.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise InvalidRequest(f"--set {shown(assignment)}: write it as name=value, for example --set num_epochs=3")
+        if key.strip() in values:
+            raise InvalidRequest(f"--set {shown(key.strip())} is given twice; give it once")
+        values[key.strip()] = _value(text.strip())
+    return values
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def make_request(
+    template_name: str, assignments: Sequence[str], *, exclusive: bool | None, seed: int | None
+) -> TrainRequest:
+    """Raises InvalidTrainingParams that names the nearest template or hyperparameter and what is allowed."""
+    template = catalog.find_any_template(template_name)
+    given = parse_assignments(assignments)
+    chosen, notes = _exclusive(template, given, exclusive)
+    values = template.checked(given | chosen)
+    return TrainRequest(template, values, given, _seed(values, seed), template.weights(values), notes)
+
+
+def _exclusive(
+    template: Template, given: Mapping[str, Any], wanted: bool | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A picture in a class folder has one class: softmax, unless the user says otherwise in either of two ways."""
+    names = {parameter.name for parameter in template.hyperparameters}
+    ways: dict[str, tuple[Any, Any]] = {"concepts_mutually_exclusive": (True, False), "logreg": (0, 1)}
+    name = next((way for way in ways if way in names), "")
+    if wanted is not None and not name:
+        raise InvalidTrainingParams(f"template {template.id} has no choice between exclusive and independent concepts")
+    if wanted is not None and name in given and given[name] != ways[name][0 if wanted else 1]:
+        raise InvalidRequest(f"--set {name}={shown(given[name])} contradicts the option beside it; give one of them")
+    if not name or name in given:
+        return {}, ()
+    value = ways[name][0 if wanted in (None, True) else 1]
+    if wanted is not None:
+        return {name: value}, ()
+    note = (
+        "Each picture lies in one class folder, so classes are taken as mutually exclusive (softmax). "
+        "--concepts-independent learns each class by itself (sigmoid)."
+    )
+    return {name: value}, (note,)
+
+
+def _seed(values: Mapping[str, Any], wanted: int | None) -> int:
+    """--seed, else the hyperparameter, where -1 draws one; it is recorded in run.json either way."""
+    seed = int(values.get("seed", -1)) if wanted is None else wanted
+    return seed if seed >= 0 else secrets.randbelow(LARGEST_SEED)
+
+
+def have_weights(request: TrainRequest, folder: Path, offline: bool) -> str:
+    """Makes sure that the weights are in `folder`; returns what was fetched, "" for nothing.
+
+    Raises MissingWeights that names the command which adds them, where they cannot be fetched.
+    """
+    if not request.weights or catalog_weights.find(folder, request.weights):
+        return ""
+    try:
+        catalog_weights.require(folder, request.weights)
+    except MissingWeights as missing:
+        if offline:
+            raise MissingWeights(f"{missing.details} (fetching is switched off: offline is set)") from missing
+        return _fetch(request.weights, folder, missing)
+    return ""
+
+
+def _fetch(name: str, folder: Path, missing: MissingWeights) -> str:
+    from luthier.worker.weights_pull import pull
+
+    try:
+        pull(folder, name)
+    except Exception as error:  # whatever the hub's client raises: the user needs to know what to do instead
+        raise MissingWeights(f"{missing.details} (fetching them failed: {error})") from error
+    return name
+
+
+def make_spec(
+    request: TrainRequest,
+    *,
+    run: str,
+    concepts: Sequence[RunConcept],
+    settings: Settings,
+    weights_folder: Path,
+    device: str,
+    threads: int,
+    tolerance: float,
+) -> RunSpec:
+    template = request.template
+    return RunSpec(
+        run=run,
+        model_type=template.model_type,
+        template=template.id,
+        recipe=template.recipe,
+        backbone=template.backbone,
+        weights=request.weights,
+        hyperparameters=request.values,
+        plan=asdict(template.plan_for(request.values)),
+        concepts=tuple(concepts),
+        seed=request.seed,
+        device=device,
+        threads=threads or settings.training_threads,
+        weights_folder=str(weights_folder.absolute()),
+        offline=settings.offline,
+        image_cache_mb=settings.image_cache_mb,
+        disk_reserve_mb=settings.disk_reserve_mb,
+        invalid_data_tolerance_percent=tolerance,
+    )
