@@ -139,7 +139,7 @@ class Model:
                 await self._limited(process, LOAD_SECONDS, process.wait_until_loaded)
                 return True
             except ModelProcessDied as death:
-                failure = ModelLoading(f"{death}; try again") if death.signalled else PredictionFailed(str(death))
+                failure = ModelLoading(f"{death.details}; try again") if death.signalled else death
             except PredictionFailed as error:
                 failure = error
             self._process = None
@@ -181,7 +181,7 @@ class Model:
         except ModelProcessDied as death:
             _log.warning("%s", death)
             self._process = None
-            self._again(batch, ModelBusy(f"{death}, twice over this request; try again"), tries=2)
+            self._again(batch, ModelBusy(f"{death.details}, twice over this request; try again"), tries=2)
         except LuthierError as error:
             self._again(batch, error, tries=1 if len(batch) == 1 else 2)
         else:

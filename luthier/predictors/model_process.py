@@ -25,12 +25,12 @@ SERVED = "checkpoints/best"  # the checkpoint of a finished run, relative to its
 _log = logging.getLogger(__name__)
 
 
-class ModelProcessDied(Exception):  # noqa: N818 - an event, which the caller answers by starting another
-    """The model's process ended without an answer. `signalled`: something killed it, so another one may live."""
+class ModelProcessDied(PredictionFailed):
+    """The process of the model ended"""
 
-    def __init__(self, reason: str, *, signalled: bool) -> None:
-        super().__init__(reason)
-        self.signalled = signalled
+    def __init__(self, details: str, *, signalled: bool) -> None:
+        super().__init__(details)
+        self.signalled = signalled  # something killed it, so another one may live
 
 
 class ModelProcess:
@@ -38,6 +38,7 @@ class ModelProcess:
 
     def __init__(self, run_folder: Path, checkpoint: str = SERVED, module: str = ENGINE) -> None:
         self.name = f"{run_folder.name}/{checkpoint}"
+        self._parent = f"{run_folder.absolute().parent}/"
         self.concepts: list[dict[str, str]] = []  # {"id", "name"}, in the order of a prediction's values
         self.device = ""
         self.loaded = False
@@ -60,21 +61,24 @@ class ModelProcess:
 
     def wait_until_loaded(self) -> None:
         """Returns when the model can predict. Raises PredictionFailed (it cannot be loaded) and ModelProcessDied."""
+        if self.loaded:
+            return
         header = self._exchange(None, ())
         if "failed" in header:
             self.kill()
-            raise PredictionFailed(f"model {self.name} cannot be loaded: {header['failed']}")
+            raise PredictionFailed(f"model {self.name} cannot be loaded: {self._without_path(header['failed'])}")
         self.concepts, self.device = header.get("concepts", []), header.get("device", "")
         self.loaded = True
 
     def predict(self, kind: str, parts: Sequence[bytes]) -> list[dict[str, Any]]:
-        """One dict per part: {"values": […]} or {"error": code, "details": text}.
+        """One dict per part: {"values": […]} or {"error": code, "details": text}; loads first where that is left to do.
 
-        Raises PredictionFailed (the model refuses the whole request) and ModelProcessDied.
+        Raises PredictionFailed (the model cannot be loaded, or refuses the whole request) and ModelProcessDied.
         """
+        self.wait_until_loaded()
         header = self._exchange({"kind": kind}, parts)
         if "failed" in header:
-            raise PredictionFailed(f"model {self.name}: {header['failed']}")
+            raise PredictionFailed(f"model {self.name}: {self._without_path(header['failed'])}")
         outputs: list[dict[str, Any]] = header["outputs"]
         if len(outputs) != len(parts):
             raise PredictionFailed(f"model {self.name} gave {len(outputs)} outputs for {len(parts)} inputs")
@@ -87,6 +91,10 @@ class ModelProcess:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(grace_seconds)
         self.kill()
+        self._listener.join(1.0)
+        with self._asking:
+            for pipe in (self._process.stdout, self._process.stderr):
+                _pipe(pipe).close()
 
     def kill(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -120,8 +128,14 @@ class ModelProcess:
         self._listener.join(1.0)
         if code is not None:
             reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        words = f"; its last words: {' / '.join(self._last_words)}" if self._last_words and (code or 0) >= 0 else ""
-        return ModelProcessDied(f"the process of model {self.name} ended ({reason}){words}", signalled=(code or 0) < 0)
+        signalled = code is not None and code < 0
+        if self._last_words and not signalled:
+            reason += f"; its last words: {self._without_path(' / '.join(self._last_words))}"
+        return ModelProcessDied(f"the process of model {self.name} ended: {reason}", signalled=signalled)
+
+    def _without_path(self, text: str) -> str:
+        """What the engine says, without where on this machine the run lies: callers see it."""
+        return text.replace(self._parent, "")
 
     def _listen(self) -> None:
         for line in _pipe(self._process.stderr):

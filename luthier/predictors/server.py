@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, on_ready: Callable[[], None] = lambda: None, module: str = ENGINE) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes what it has begun; raises InvalidSettings where one runs already."""
+    """Serves until SIGTERM or SIGINT, then finishes what it has begun; raises InvalidSettings where one runs."""
     asyncio.run(_serve(settings, on_ready, module))
 
 

@@ -1,0 +1,1 @@
+"""One module per layout of labelled files. `imagefolder`: a folder per class."""
