@@ -18,6 +18,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from luthier.engine.optimizers import Optimizer
 from luthier.errors import CorruptFile, DiskFull
 
 MANIFEST, STATE, MODEL, OPTIMIZER, AVERAGE = (
@@ -150,25 +151,25 @@ def step_name(step: int) -> str:
 # -- the optimizer's state under the names of its parameters -----------------------------------------------------------
 
 
-def optimizer_tensors(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """State as `parameter name` + "#" + `state name`; numbers become float64 scalars."""
-    return {
-        f"{name}#{key}": value if isinstance(value, torch.Tensor) else torch.tensor(float(value), dtype=torch.float64)
+def optimizer_tensors(network: torch.nn.Module, optimizer: Optimizer) -> dict[str, torch.Tensor]:
+    """State as `parameter name` + "#" + `state name`, and the number of steps as "#steps"."""
+    tensors = {
+        f"{name}#{key}": value
         for name, parameter in network.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
-        if value is not None
     }
+    return {**tensors, "#steps": torch.tensor(optimizer.steps)}
 
 
-def restore_optimizer(network: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+def restore_optimizer(network: torch.nn.Module, optimizer: Optimizer, tensors: Tensors) -> None:
     """Lays state out in memory as its parameter is: sums in another order would end in other bytes."""
     parameters = dict(network.named_parameters())
     for key, value in tensors.items():
         name, _, state_name = key.rpartition("#")
-        parameter = parameters[name]
-        if value.shape == parameter.shape:
-            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        optimizer.state[parameter][state_name] = value
+        if not name:
+            optimizer.steps = int(value)
+            continue
+        optimizer.slots([parameters[name]], state_name)[0].copy_(value)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ def _room_message(folder: Path, needed: int, reserve_mb: int) -> str:
     free = shutil.disk_usage(folder.parent).free
     return (
         f"checkpoint {folder} needs {needed} bytes, {free} bytes are free and disk_reserve_mb keeps "
-        f"{reserve_mb} MiB of them; free some space, and the training goes on from its last checkpoint when started again"
+        f"{reserve_mb} MiB of them; free some space and start again: the training goes on from its last checkpoint"
     )
 
 

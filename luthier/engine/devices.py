@@ -108,6 +108,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 def _settle_determinism(kind: str) -> None:
     """On a processor, equal inputs give equal bytes. An accelerator picks its fastest kernels instead."""
     if kind == "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        # torch.use_deterministic_algorithms does this and then imports the compiler, which takes two seconds
+        torch._C._set_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # would cost time
     torch.backends.cudnn.benchmark = kind == "cuda"

@@ -15,6 +15,7 @@ from luthier.engine import BORN, checkpoint, loading, optim
 from luthier.engine.backbones import training_mode
 from luthier.engine.devices import Device, choose, peak_memory_mb
 from luthier.engine.journal import Journal
+from luthier.engine.optimizers import Optimizer
 from luthier.engine.process import StopRequest, main
 from luthier.engine.recipe import Batch, Recipe, recipe_for
 from luthier.engine.report import write_json
@@ -53,9 +54,7 @@ def measure(run: RunFolder, spec: RunSpec, device: Device, born: float) -> Costs
     return Costs(timings.steady_step(), per_item, start, saving, len(timings.steps))
 
 
-def _step(
-    recipe: Recipe, network: nn.Module, optimizer: torch.optim.Optimizer, device: Device, batch: Batch, number: int
-) -> float:
+def _step(recipe: Recipe, network: nn.Module, optimizer: Optimizer, device: Device, batch: Batch, number: int) -> float:
     began = time.monotonic()
     training_mode(network)
     there = {name: tensor.to(device.torch_device) for name, tensor in batch.items()}
@@ -80,7 +79,7 @@ def _validation(recipe: Recipe, network: nn.Module, device: Device, batch: Batch
     return (time.monotonic() - began) / len(predicted)
 
 
-def _checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> float:
+def _checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer) -> float:
     """Seconds of one full checkpoint, written for real and removed."""
     files = {
         checkpoint.MODEL: network.state_dict(),

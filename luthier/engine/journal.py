@@ -67,8 +67,9 @@ def describe(event: Event) -> str:
             return (
                 f"{goes_on}Training {event.total_epochs} epochs, {event.total_steps} steps of {event.batch_size}, on "
                 f"{event.device} in {event.precision}; {event.train_examples} training, "
-                f"{event.val_examples} validation, {event.test_examples} test examples; {event.trainable_parameters:,} of "
-                f"{event.parameters:,} parameters are trained. Ready after {event.seconds:.1f} s."
+                f"{event.val_examples} validation, {event.test_examples} test examples; "
+                f"{event.trainable_parameters:,} of {event.parameters:,} parameters are trained. "
+                f"Ready after {event.seconds:.1f} s."
             )
         case StepDone():
             return (

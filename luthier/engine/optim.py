@@ -1,48 +1,47 @@
-"""Optimizers, groups of parameters with their own rates, and the schedule of the rate. Next: `lamb`."""
+"""Which optimizer, which parameters in which group, and the schedule of the rate. Next: `optimizers`."""
 
 import math
-from collections.abc import Iterator
 
-import torch
 from torch import nn
 
 from luthier.catalog.plan import Plan
 from luthier.engine.backbones import head_names
-from luthier.engine.lamb import Lamb
+from luthier.engine.optimizers import SGD, AdamW, Group, Lamb, Optimizer
 from luthier.errors import InvalidTrainingParams, shown
 
 
-def optimizer_for(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """Raises InvalidTrainingParams for an unknown optimizer. Each group's `scale` multiplies the scheduled rate."""
-    groups = list(parameter_groups(network, plan))
+def optimizer_for(network: nn.Module, plan: Plan) -> Optimizer:
+    """Raises InvalidTrainingParams for an unknown optimizer."""
+    groups = parameter_groups(network, plan)
     if plan.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=plan.learning_rate, foreach=True)
+        return AdamW(groups)
     if plan.optimizer == "sgd":
-        nesterov = plan.momentum > 0
-        return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=plan.momentum, nesterov=nesterov, foreach=True)
+        return SGD(groups, momentum=plan.momentum)
     if plan.optimizer == "lamb":
-        return Lamb(groups, lr=plan.learning_rate)
+        return Lamb(groups)
     raise InvalidTrainingParams(f"optimizer is {shown(plan.optimizer)}; give adamw, sgd or lamb")
 
 
-def parameter_groups(network: nn.Module, plan: Plan) -> Iterator[dict[str, object]]:
+def parameter_groups(network: nn.Module, plan: Plan) -> list[Group]:
     """Up to four groups: backbone and head, each with and without decay. Vectors (norms, biases) never decay."""
     head = head_names(network)
-    sorted_out: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            sorted_out.setdefault((name in head, parameter.ndim > 1), []).append(parameter)
-    for (in_head, decays), parameters in sorted(sorted_out.items(), key=lambda item: item[0]):
-        yield {
-            "params": parameters,
-            "weight_decay": plan.weight_decay if decays else 0.0,
-            "scale": 1.0 if in_head else plan.backbone_multiplier,
-        }
+            found.setdefault((name in head, parameter.ndim > 1), []).append(parameter)
+    return [
+        Group(
+            parameters,
+            weight_decay=plan.weight_decay if decays else 0.0,
+            scale=1.0 if in_head else plan.backbone_multiplier,
+        )
+        for (in_head, decays), parameters in sorted(found.items(), key=lambda item: item[0])
+    ]
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    for group in optimizer.groups:
+        group.rate = rate * group.scale
 
 
 def rate_at(step: int, steps_per_epoch: int, total_steps: int, plan: Plan) -> float:

@@ -204,7 +204,7 @@ def _adjustments(session: Session) -> list[str]:
     lines = []
     if session.batch_size < session.plan.batch_size:
         lines.append(
-            f"Note: batch_size {session.plan.batch_size} is more than the training examples: {session.batch_size} is used."
+            f"Note: batch_size {session.plan.batch_size} is more than there are examples: {session.batch_size} is used."
         )
     warmup = warmup_steps(session.total_steps, session.plan)
     if warmup < session.plan.warmup_steps:

@@ -18,6 +18,7 @@ from torch import nn
 from luthier.catalog.plan import Plan
 from luthier.engine import backbones, checkpoint, loading, optim
 from luthier.engine.devices import Device, choose
+from luthier.engine.optimizers import Optimizer
 from luthier.engine.recipe import Recipe, recipe_for
 from luthier.errors import CorruptFile, TrainingFailed
 from luthier.runs.run import RunFolder, RunSpec
@@ -64,7 +65,7 @@ class Session:
     device: Device
     data: loading.Data
     network: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     average: nn.Module | None  # exponential moving average of the network, where the plan asks for one
     batch_size: int
     log: Log

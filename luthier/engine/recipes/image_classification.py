@@ -17,7 +17,7 @@ from luthier.runs.run import RunSpec
 
 
 class ImageClassification:
-    """The verbs of `Recipe` for visual classifiers. A batch: {"images": uint8 (B, 3, S, S), "targets": float (B, C)}."""
+    """The verbs for visual classifiers. A batch: "images", uint8 (B, 3, S, S), and "targets", float (B, C)."""
 
     input_kind = "image"
 
