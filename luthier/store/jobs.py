@@ -6,6 +6,7 @@ that was taken for dead and comes back changes nothing: it gets LeaseLost.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -45,6 +46,7 @@ class Job:
     reasons: tuple[str, ...] = ()  # why earlier attempts ended
     cancel: bool = False  # asked for while it waited for this attempt
     cancelled_by: str = ""
+    priority: int = 0
 
     @property
     def spent(self) -> bool:
@@ -81,9 +83,14 @@ def enqueue(
     return int(result.inserted_primary_key[0])  # type: ignore[index]
 
 
-def claim(database: Database, owner: str, lane: str) -> Job | None:
-    """QUEUED -> RUNNING for the first job of a lane, or None where none waits. One statement: no two get the same."""
-    queued = (jobs.c.lane == lane, jobs.c.state == State.QUEUED)
+def claim(database: Database, owner: str, lane: str, kinds: Sequence[str] = ()) -> Job | None:
+    """QUEUED -> RUNNING for the first job of a lane (of some kinds), or None where none waits.
+
+    One statement: no two workers get the same.
+    """
+    queued = [jobs.c.lane == lane, jobs.c.state == State.QUEUED]
+    if kinds:
+        queued.append(jobs.c.kind.in_(kinds))
     first = select(jobs.c.seq).where(*queued).order_by(jobs.c.priority.desc(), jobs.c.seq).limit(1)
     with database.read() as connection:  # most polls find nothing; those take no lock
         if connection.execute(first).first() is None:
@@ -116,6 +123,12 @@ def heartbeat(database: Database, job: Job, progress: int) -> Heartbeat:
     return Heartbeat(True, bool(row[0]), str(row[1])) if row else Heartbeat(False, False, "")
 
 
+def require(connection: Connection, job: Job) -> None:
+    """Raises LeaseLost unless the job is still its owner's; holds it so until the transaction ends."""
+    if connection.execute(select(jobs.c.seq).where(_held(job)).with_for_update()).first() is None:
+        raise LeaseLost(f"job {job.seq}")
+
+
 def finish(connection: Connection, job: Job) -> None:
     """RUNNING -> DONE; raises LeaseLost. Call it in the transaction that writes the job's result."""
     _leave(connection, job, state=State.DONE, finished_at=now())
@@ -146,6 +159,11 @@ def fail(connection: Connection, job: Job, reason: str, retry: bool) -> State:
         return State.QUEUED
     _leave(connection, job, state=State.FAILED, finished_at=now(), **values)
     return State.FAILED
+
+
+def give_up(connection: Connection, job: Job) -> None:
+    """RUNNING -> FAILED for a job that is `spent`; raises LeaseLost."""
+    _leave(connection, job, state=State.FAILED, finished_at=now())
 
 
 def expire(connection: Connection, seq: int, owner: str, attempt: int, lease: int, reason: str) -> bool:
@@ -199,6 +217,20 @@ def waiting(connection: Connection, user: str, kind: str) -> int:
     return int(connection.execute(select(func.count()).select_from(jobs).where(*mine)).scalar_one())
 
 
+def more_urgent(connection: Connection, lane: str, priority: int) -> bool:
+    """Whether a job of higher priority waits in the lane."""
+    before = (jobs.c.lane == lane, jobs.c.state == State.QUEUED, jobs.c.priority > priority)
+    return connection.execute(select(jobs.c.seq).where(*before).limit(1)).first() is not None
+
+
+def active(connection: Connection, kind: str, subject: int | None = None) -> list[dict[str, Any]]:
+    """Payloads of the jobs of a kind that wait or run."""
+    alive = [jobs.c.kind == kind, jobs.c.state.in_((State.QUEUED, State.RUNNING))]
+    if subject is not None:
+        alive.append(jobs.c.subject == subject)
+    return [json.loads(text) for text in connection.execute(select(jobs.c.payload).where(*alive)).scalars()]
+
+
 def reasons(connection: Connection, seq: int) -> list[str]:
     """Why each failed attempt of a job ended, oldest first."""
     text = connection.execute(select(jobs.c.reasons).where(jobs.c.seq == seq)).scalar()
@@ -234,4 +266,5 @@ def _job(row: Any) -> Job:
         reasons=tuple(json.loads(row["reasons"])),
         cancel=bool(row["cancel_requested"]),
         cancelled_by=row["cancelled_by"],
+        priority=row["priority"],
     )

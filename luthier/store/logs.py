@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from luthier.store.tables import log_chunks
 
@@ -16,6 +16,12 @@ def append(connection: Connection, version: int, text: str) -> None:
     rows = [{"version": version, "text": clean[at : at + LARGEST_CHUNK]} for at in range(0, len(clean), LARGEST_CHUNK)]
     if rows:
         connection.execute(log_chunks.insert(), rows)
+
+
+def length(connection: Connection, version: int) -> int:
+    """Characters of the log so far."""
+    total = select(func.coalesce(func.sum(func.length(log_chunks.c.text)), 0)).where(log_chunks.c.version == version)
+    return int(connection.execute(total).scalar_one())
 
 
 def read(connection: Connection, version: int) -> Iterator[str]:

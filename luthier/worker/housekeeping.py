@@ -1,0 +1,49 @@
+"""What nobody waits for: blobs without a row, run folders without a version, leases without an owner. Next: `loop`."""
+
+import shutil
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from luthier.settings import Settings
+from luthier.store import collection, versions
+from luthier.store.blobs import Blobs
+from luthier.store.database import Database
+from luthier.store.tables import model_versions
+
+GRACE_SECONDS = collection.GRACE_SECONDS
+_ROWS = 500
+
+
+def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> tuple[int, int]:
+    """Removes what has been without an owner for the grace time; returns how many (blobs, run folders)."""
+    runs = remove_runs(settings, database, grace_seconds)
+    return collection.collect(database, blobs, _manifests(settings, database), grace_seconds), runs
+
+
+def _manifests(settings: Settings, database: Database) -> list[Path]:
+    """Of trainings that may still read their pictures."""
+    alive = (int(versions.Status.QUEUED), int(versions.Status.TRAINING))
+    with database.read() as connection:
+        folders = select(model_versions.c.run_folder).where(model_versions.c.status.in_(alive))
+        names = [name for name in connection.execute(folders).scalars() if name]
+    manifests = [settings.runs_folder / name / "manifest.jsonl" for name in names]
+    return [manifest for manifest in manifests if manifest.exists()]
+
+
+def remove_runs(settings: Settings, database: Database, grace_seconds: float = GRACE_SECONDS) -> int:
+    """Run folders whose version was deleted; those of `luthier train` are kept elsewhere."""
+    if not settings.runs_folder.exists():
+        return 0
+    before = time.time() - grace_seconds
+    old = [path for path in settings.runs_folder.iterdir() if path.is_dir() and path.stat().st_mtime < before]
+    known: set[str] = set()
+    with database.read() as connection:
+        for at in range(0, len(old), _ROWS):
+            ids = [path.name for path in old[at : at + _ROWS]]
+            known |= set(connection.execute(select(model_versions.c.id).where(model_versions.c.id.in_(ids))).scalars())
+    orphans = [path for path in old if path.name not in known and not path.name.startswith(".")]
+    for path in orphans:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(orphans)

@@ -1,0 +1,165 @@
+"""From a version to a run folder: freeze or await the data, check it, find the weights. Next: `runs/prepare`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from luthier.catalog import weights
+from luthier.catalog.model_type import find_template
+from luthier.catalog.plan import Plan
+from luthier.catalog.template import Template
+from luthier.data.check import CheckReport, check_examples
+from luthier.errors import DatasetVersionConflict, InvalidTrainingParams, MissingWeights, NoTrainingData
+from luthier.runs.manifest import Example, read_manifest
+from luthier.runs.prepare import prepare
+from luthier.runs.run import RunConcept, RunFolder, RunSpec
+from luthier.store import jobs, snapshots, versions
+from luthier.store.snapshots import TRAINING_ORIGIN, DatasetVersion
+from luthier.store.versions import Version
+from luthier.worker import snapshot_job, weights_pull
+from luthier.worker.run_log import note
+from luthier.worker.work import Work
+
+POLL_SECONDS = 0.3
+
+
+def prepare_run(work: Work, version: Version) -> RunFolder:
+    """A run folder that is ready to start; one that an earlier attempt has made is left as it is.
+
+    Raises NoTrainingData, NoPositives, SingleClass, InsufficientData, InvalidDataToleranceExceeded, MissingWeights,
+    InvalidTrainingParams, DatasetVersionConflict; and Interrupted where the job is to stop.
+    """
+    run = work.run_folder(version.id)
+    if run.spec_file.exists():
+        return run
+    run.path.mkdir(parents=True, exist_ok=True)
+    template = find_template(version.model_type, version.request["template"])
+    values = template.checked(version.request["hyperparameters"])
+    plan = template.plan_for(values)
+    _require_weights(work, run, template.weights(values))
+    frozen = _frozen(work, version)
+    concepts = tuple(RunConcept(row["id"], row["name"]) for row in version.request["concepts"])
+    manifest = work.blobs.path(frozen.manifest)
+    report = _checked(manifest, concepts, version, plan)
+    for warning in report.warnings:
+        note(run, f"Warning: {warning}.")
+    work.lease.check()
+    return prepare(run.path, _spec(work, version, template, values, plan, concepts), _wanted(manifest, concepts))
+
+
+def _spec(
+    work: Work,
+    version: Version,
+    template: Template,
+    values: dict[str, Any],
+    plan: Plan,
+    concepts: tuple[RunConcept, ...],
+) -> RunSpec:
+    settings, request = work.settings, version.request
+    return RunSpec(
+        run=version.id,
+        model_type=version.model_type,
+        template=template.id,
+        recipe=template.recipe,
+        backbone=template.backbone,
+        weights=template.weights(values),
+        hyperparameters=values,
+        plan=asdict(plan),
+        concepts=concepts,
+        seed=int(request.get("seed", 0)),
+        threads=settings.training_threads,
+        blob_folder=str(settings.blobs_folder.absolute()),
+        weights_folder=str(settings.weights_folder.absolute()),
+        offline=settings.offline,
+        resume_from=_resume_from(work, request.get("resume_from")),
+        image_cache_mb=settings.image_cache_mb,
+        disk_reserve_mb=settings.disk_reserve_mb,
+        invalid_data_tolerance_percent=_tolerance(version),
+        estimated_seconds=float(request.get("estimated_seconds", 0.0)),
+    )
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def _frozen(work: Work, version: Version) -> DatasetVersion:
+    """The version's dataset version, READY: frozen here where it was made for this training, else waited for."""
+    while True:
+        with work.database.read() as connection:
+            found = snapshots.by_seq(connection, version.dataset_version) if version.dataset_version else None
+        if found is None:
+            raise DatasetVersionConflict("the dataset version was deleted before the training began; train again")
+        if found.status == snapshots.Status.READY:
+            return found
+        if found.status == snapshots.Status.FAILED:
+            raise DatasetVersionConflict(f"dataset version {found.id} could not be made: {found.details}")
+        if found.origin == TRAINING_ORIGIN:
+            return _freeze(work, found.seq, version)
+        work.lease.sleep(POLL_SECONDS)
+
+
+def _freeze(work: Work, seq: int, version: Version) -> DatasetVersion:
+    with work.database.write() as connection:
+        jobs.require(connection, work.job)
+        snapshots.begin(connection, seq)
+    return snapshot_job.freeze(work, seq, [row["id"] for row in version.request["concepts"]])
+
+
+def _checked(manifest: Path, concepts: tuple[RunConcept, ...], version: Version, plan: Plan) -> CheckReport:
+    exclusive = bool(getattr(plan, "mutually_exclusive", True))
+    try:
+        return check_examples(
+            _wanted(manifest, concepts),
+            concepts,
+            _tolerance(version),
+            mutually_exclusive=exclusive,
+            batch_size=plan.batch_size,
+        )
+    except NoTrainingData as error:
+        names = ", ".join(concept.id for concept in concepts[:20])
+        raise NoTrainingData(f"{error.details}. The concepts asked for: {names}") from error
+
+
+def _wanted(manifest: Path, concepts: tuple[RunConcept, ...]) -> Iterator[Example]:
+    """The examples that say anything about the concepts, with no other labels."""
+    ids = {concept.id for concept in concepts}
+    for example in read_manifest(manifest):
+        labels = {concept: value for concept, value in example.labels.items() if concept in ids}
+        if labels:
+            row = {**asdict(example), "labels": labels}
+            yield Example(**row)
+
+
+def _tolerance(version: Version) -> float:
+    return float(version.request.get("invalid_data_tolerance_percent", 5.0))
+
+
+# -- weights -----------------------------------------------------------------------------------------------------------
+
+
+def _require_weights(work: Work, run: RunFolder, name: str) -> None:
+    """Sees that the named weights are here; fetches them from the hub unless that is forbidden."""
+    if not name:
+        return
+    try:
+        weights.require(work.settings.weights_folder, name)
+    except MissingWeights:
+        if work.settings.offline:
+            raise
+        note(run, f"The weights {name} are not here yet; fetching them.")
+        weights_pull.pull(work.settings.weights_folder, name)
+
+
+def _resume_from(work: Work, wanted: dict[str, str] | None) -> str:
+    """The checkpoint folder of the version to start from, "" for none."""
+    if not wanted:
+        return ""
+    with work.database.read() as connection:
+        source = versions.by_id(connection, wanted["version_id"])
+    if source is None or not source.checkpoint:
+        raise InvalidTrainingParams(
+            f"train_info.resume_from_model names version {wanted['version_id']}, which is gone or has no checkpoint; "
+            "name a trained version or leave it out"
+        )
+    return str(work.run_folder(source.run_folder).path / source.checkpoint)
