@@ -1,0 +1,167 @@
+"""PostModelOutputs: what a trained version says of pictures. Next: `prediction_settings`, then `predictors/client`.
+
+No transaction is open while the model works.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from clarifai_grpc.grpc.api.status import status_pb2
+from sqlalchemy import Connection
+
+from luthier.errors import (
+    InvalidPredictRequest,
+    InvalidUrl,
+    LuthierError,
+    ModelDoesNotExist,
+    ModelQueuedForTraining,
+    ModelTraining,
+    ModelUntrained,
+    TrainingFailed,
+    UnsupportedFormat,
+    shown,
+)
+from luthier.rpcs import codes, media
+from luthier.rpcs.context import MAX_BATCH, Context, attempt, mixed_status, status, status_of_error, timestamp
+from luthier.rpcs.ids import new_id
+from luthier.rpcs.model_lookup import model_of, version_of
+from luthier.rpcs.model_message import brief_model
+from luthier.rpcs.prediction_settings import PredictionSettings, settings_for
+from luthier.store import models, versions
+from luthier.store.database import now
+from luthier.store.models import ModelRow
+from luthier.store.versions import Status, Version
+
+WAIT_SECONDS = 20.0  # for the model to be loaded, before the caller is told to come again
+SIGNATURES = "_GET_SIGNATURES"  # what the published SDK asks each model for first
+ECHO = b"true"  # stands for the bytes that were sent, which are not sent back
+
+Answer = list[tuple[Mapping[str, str], float]]  # concepts with their values, best first
+
+
+def PostModelOutputs(ctx: Context, request: service_pb2.PostModelOutputsRequest) -> service_pb2.MultiOutputResponse:
+    """Of the named version, else of the newest trained one. A bad input gets its own status and spoils no other."""
+    if not 1 <= len(request.inputs) <= MAX_BATCH:
+        raise InvalidPredictRequest(f"inputs holds {len(request.inputs)} items; send 1 to {MAX_BATCH} in one call")
+    with ctx.database.read() as connection:
+        model = model_of(ctx, connection, request.user_app_id, request.model_id)
+        if _asks_for_signatures(request.inputs):
+            return _no_signatures(request.inputs[0])
+        version = _trained(connection, model, request.version_id or request.model.model_version.id)
+    settings = _settings(ctx, version, request.model.model_version.output_info)
+    checked = attempt(request.inputs, lambda sent: _picture(sent, ctx.settings.max_input_mb))
+    answers = _predicted(ctx, version, settings, checked)
+    outputs = [_output(model, version, sent, answer) for sent, answer in zip(request.inputs, answers, strict=True)]
+    return service_pb2.MultiOutputResponse(status=_whole_status(answers), outputs=outputs)
+
+
+def _asks_for_signatures(inputs: Sequence[resources_pb2.Input]) -> bool:
+    metadata = inputs[0].data.metadata.fields
+    return len(inputs) == 1 and "_method_name" in metadata and metadata["_method_name"].string_value == SIGNATURES
+
+
+def _no_signatures(sent: resources_pb2.Input) -> service_pb2.MultiOutputResponse:
+    """The answer that makes the SDK use its ordinary predict calls; it wants an output even so."""
+    refusal = status_of_error(UnsupportedFormat("models here have no method signatures; send pictures"))
+    output = resources_pb2.Output(id=new_id(), status=refusal, created_at=timestamp(now()))
+    return service_pb2.MultiOutputResponse(status=refusal, outputs=[output])
+
+
+def _trained(connection: Connection, model: ModelRow, version_id: str) -> Version:
+    """Raises the error whose code is the status of a version that cannot predict."""
+    if version_id:
+        version = version_of(connection, model, version_id)
+    else:
+        found = models.newest_trained(connection, model.seq) or versions.newest(connection, model.seq)
+        if found is None:
+            raise ModelDoesNotExist(f"model {shown(model.id)!r} has no version; train one")
+        version = found
+    if version.status == Status.TRAINED:
+        return version
+    raise _not_trained(version)
+
+
+def _not_trained(version: Version) -> LuthierError:
+    if version.status == Status.UNTRAINED:
+        return ModelUntrained(f"version {version.id} was never trained; start a training with PostModelVersions")
+    if version.status == Status.QUEUED:
+        return ModelQueuedForTraining(f"version {version.id} waits for its training to begin; poll GetModelVersion")
+    if version.status == Status.TRAINING:
+        left = f", about {version.seconds_left} s left" if version.seconds_left > 0 else ""
+        return ModelTraining(f"version {version.id} is {version.percent} % trained{left}; poll GetModelVersion")
+    return TrainingFailed(f"version {version.id} cannot predict: {version.details}")
+
+
+def _settings(ctx: Context, version: Version, asked: resources_pb2.OutputInfo) -> PredictionSettings:
+    stored = resources_pb2.ModelVersion.FromString(version.message).output_info
+    return settings_for(stored, asked, version.request["concepts"], ctx.settings.max_concepts_per_model)
+
+
+def _picture(sent: resources_pb2.Input, max_mb: int) -> bytes:
+    """The bytes of one input's picture; only its header is read here."""
+    kinds = [name for name in ("image", "text", "video", "audio") if sent.data.HasField(name)]
+    if not kinds:
+        raise InvalidPredictRequest("data.image is missing; send the picture's bytes as data.image.base64")
+    if kinds != ["image"]:
+        raise UnsupportedFormat(f"data holds {' and '.join(kinds)}; this model reads pictures: send data.image alone")
+    if sent.data.image.url:
+        raise InvalidUrl("data.image.url: this version of Luthier fetches nothing; send the bytes as data.image.base64")
+    data: bytes = sent.data.image.base64
+    media.read_image(data, max_mb)
+    return data
+
+
+def _predicted(
+    ctx: Context, version: Version, settings: PredictionSettings, checked: Sequence[bytes | LuthierError]
+) -> list[Answer | LuthierError]:
+    """An answer or error for each input, in order. Raises ModelLoading, ModelBusy and PredictionFailed for all."""
+    pictures = [item for item in checked if isinstance(item, bytes)]
+    folder = ctx.settings.runs_folder / version.run_folder
+    values = iter(
+        ctx.predictors.predict(folder, version.checkpoint, "image", pictures, WAIT_SECONDS) if pictures else ()
+    )
+    concepts = version.request["concepts"]
+    return [item if isinstance(item, LuthierError) else _answer(next(values), concepts, settings) for item in checked]
+
+
+def _answer(
+    found: dict[str, Any], concepts: list[dict[str, str]], settings: PredictionSettings
+) -> Answer | LuthierError:
+    if "error" in found:
+        return _error(int(found["error"]), str(found.get("details", "")))
+    return settings.chosen(concepts, found["values"])
+
+
+def _error(code: int, details: str) -> LuthierError:
+    """The kind of error that has this code, as the predictors' answer gives only the number."""
+    for kind in LuthierError.__subclasses__():
+        if kind.code == code:
+            return kind(details)
+    return LuthierError(details)
+
+
+def _whole_status(answers: Sequence[Answer | LuthierError]) -> status_pb2.Status | None:
+    """MIXED_STATUS where some inputs failed, the first one's error where all did, None (success) where none did."""
+    errors = [answer for answer in answers if isinstance(answer, LuthierError)]
+    if len(errors) == len(answers):
+        return status_of_error(errors[0])
+    return mixed_status(answers)
+
+
+def _output(
+    model: ModelRow, version: Version, sent: resources_pb2.Input, answer: Answer | LuthierError
+) -> resources_pb2.Output:
+    output = resources_pb2.Output(id=new_id(), created_at=timestamp(now()), model=brief_model(model, version))
+    output.input.id = sent.id or new_id()
+    if sent.data.image.base64:
+        output.input.data.image.base64 = ECHO
+    if isinstance(answer, LuthierError):
+        output.status.CopyFrom(status_of_error(answer))
+        return output
+    output.status.CopyFrom(status(codes.SUCCESS))
+    for concept, value in answer:
+        output.data.concepts.add(
+            id=concept["id"], name=concept["name"], value=value, app_id=version.app_id, user_id=version.user_id
+        )
+    return output
