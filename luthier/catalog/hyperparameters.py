@@ -61,13 +61,13 @@ class Number(Hyperparameter):
         return self.multiple if self.multiple > 1 else float(self.whole)
 
     def checked(self, value: Any) -> float:
-        if not _is_finite_number(value) or abs(value) > LARGEST_EXACT_INTEGER or not self._fits(value):
+        if not _is_number(value) or not self._fits(value):
             raise ValueError
         return int(value) if self.is_whole else float(value)
 
     def nearest(self, value: Any) -> float | None:
-        """The allowed number nearest to `value`, None where `value` is not a number or is far off."""
-        if not _is_finite_number(value) or self.grid <= 1:
+        """The allowed number nearest to `value`, None where `value` is no number or every whole number is allowed."""
+        if not _is_number(value) or self.grid <= 1:
             return None
         nearby = round(value / self.grid) * self.grid
         low = self.min if self.min is not None else nearby
@@ -231,8 +231,8 @@ def as_given(value: object) -> str:
     """A user's value for a message, in JSON's words where it has any: "8" is not 8, null is not "None"."""
     try:
         return shown(json.dumps(value))
-    except (TypeError, ValueError):
-        return shown(value)
+    except (TypeError, ValueError):  # a number of thousands of digits, for one
+        return f"of type {type(value).__name__}"
 
 
 def _unknown(name: str, known: list[str], template: str) -> str:
@@ -241,8 +241,11 @@ def _unknown(name: str, known: list[str], template: str) -> str:
     return f"train_info.params.{shown(name)}: template {template} has no such hyperparameter; {hint}"
 
 
-def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any) -> bool:
+    """A number that a double holds exactly enough: neither NaN nor infinite nor of a size where 1 gets lost."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -LARGEST_EXACT_INTEGER <= value <= LARGEST_EXACT_INTEGER
 
 
 def plain(number: float) -> str:

@@ -103,7 +103,7 @@ def _show_all(out: Console, templates: tuple[Template, ...], everything: bool) -
 
 
 def _marked(template: Template) -> str:
-    marks = [word for word, holds in (("recommended", template.recommended), ("older", template.internal)) if holds]
+    marks = [word for word, holds in (("recommended", template.recommended), ("internal", template.internal)) if holds]
     return template.id + (f" ({', '.join(marks)})" if marks else "")
 
 

@@ -1,7 +1,6 @@
 """`luthier weights list|add|pull`: the pre-trained weights on this machine, kept by luthier/catalog/weights."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,8 +15,6 @@ from luthier.catalog import weights
 from luthier.commands.command_line import Options
 from luthier.commands.templates import wide_console
 from luthier.worker.weights_pull import pull as pull_from_hub
-
-SECONDS_WITHOUT_BAR = 2.0
 
 
 @click.group("weights")
@@ -96,23 +93,14 @@ def _tell(added: weights.AddedWeights, folder: Path, as_json: bool) -> None:
 
 @contextmanager
 def _bar(title: str) -> Iterator[weights.Progress]:
-    """A progress bar on stderr that appears once the work has taken two seconds; none where stderr is no terminal."""
+    """A progress bar on stderr that goes away when the work is done; none where stderr is no terminal."""
     out = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bar = Progress(*columns, console=out, disable=not out.is_terminal, transient=True)
-    task, started, shown = bar.add_task(title, total=None), time.monotonic(), False
+    with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task(title, total=None)
 
-    def progress(done: int, size: int) -> None:
-        nonlocal shown
-        if not shown and time.monotonic() - started > SECONDS_WITHOUT_BAR:
-            bar.start()
-            shown = True
-        finished = size and done >= size
-        bar.update(
-            task, completed=done, total=size or None, description="comparing with the network" if finished else title
-        )
+        def progress(done: int, size: int) -> None:
+            now = "comparing with the network" if size and done >= size else title
+            bar.update(task, completed=done, total=size or None, description=now)
 
-    try:
         yield progress
-    finally:
-        bar.stop()

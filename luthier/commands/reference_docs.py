@@ -1,0 +1,155 @@
+"""Writes docs/reference/ from the catalog and the settings: `python -m luthier.commands.reference_docs`.
+
+A test writes the pages anew and compares, so that they cannot fall behind the code.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from luthier.catalog import model_type as catalog
+from luthier.catalog.hyperparameters import Hyperparameter
+from luthier.catalog.model_type import Field, ModelType
+from luthier.catalog.template import Template
+from luthier.settings import describe
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+NOTE = "<!-- Written by `python -m luthier.commands.reference_docs` (make docs). Changes by hand are lost. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """File names in docs/reference and what stands in them."""
+    return {"templates.md": templates_page(), "settings.md": settings_page()}
+
+
+def templates_page() -> str:
+    trained = [template for template in catalog.all_templates() if not template.cannot_train]
+    parts = [
+        NOTE,
+        "# Model types and templates\n",
+        "A model type says what goes in and what comes out; a template says how a model of it is trained. Values go "
+        "into `train_info.params` of a model version, or behind `--set` of `luthier train`.\n",
+        f"This version trains {len(trained)} of {len(catalog.all_templates())} templates. The others are listed, as "
+        "published clients expect, and refused with a word of explanation. Internal ones are for clients that know "
+        "their names; forms leave them out.\n",
+        _table(("Template", "Starts from", "What it is"), ([_link(t), _start(t), t.description] for t in trained)),
+    ]
+    for declared in catalog.all_model_types():
+        parts.append(_model_type(declared))
+        parts += [_template(template) for template in catalog.templates_of(declared.id)]
+    return "\n".join(parts)
+
+
+def settings_page() -> str:
+    rows = (
+        [f"`{row.variable}`", f"`{row.name}`", _default(row.value), _escaped(row.help), row.unit]
+        for row in describe({}, Path(os.devnull))
+    )
+    text = (
+        "Each setting is read from its environment variable, else from one TOML file under its name: the file that "
+        "`LUTHIER_SETTINGS` names, else `luthier.toml` in the working directory. `luthier settings` shows the values "
+        "in force and where each came from.\n"
+    )
+    heads = ("Variable", "Name in the file", "Default", "What it is", "Unit")
+    return "\n".join([NOTE, "# Settings\n", text, _table(heads, rows)])
+
+
+# -- model types and templates -----------------------------------------------------------------------------------------
+
+
+def _model_type(declared: ModelType) -> str:
+    parts = [
+        f"## {declared.id}\n",
+        f"{declared.description}: {_codes(declared.input_fields)} to {_codes(declared.output_fields)}.\n",
+    ]
+    if declared.fields:
+        parts.append(_table(("Field", "Type", "Default", "What it is"), map(_field, declared.fields)))
+    return "\n".join(parts)
+
+
+def _field(field: Field) -> list[str]:
+    bounds = f" {field.min:g} to {field.max:g}" if field.min is not None and field.max is not None else ""
+    options = f": {', '.join(field.options)}" if field.options else ""
+    needed = " (required)" if field.required else ""
+    return [f"`{field.path}`", field.kind + bounds + options, _default(field.default), field.description + needed]
+
+
+def _template(template: Template) -> str:
+    marks = [word for word, holds in (("recommended", template.recommended), ("internal", template.internal)) if holds]
+    facts = [f"{template.parameters_m:g} million parameters", f"{template.gflops:g} GFLOPs for one input"]
+    if template.aliases:
+        facts.insert(0, f"also called {', '.join(template.aliases)}")
+    refusal = f"\n**Cannot be trained:** {template.cannot_train}.\n" if template.cannot_train else ""
+    start = "" if template.cannot_train else f"\nStarts from {_start(template)}.\n"
+    return "\n".join(
+        [
+            _heading(template, marks),
+            f"{template.description} ({'; '.join(facts)}).",
+            refusal or start,
+            _table(
+                ("Hyperparameter", "Type", "Default", "Allowed", "What it does"), map(_row, template.hyperparameters)
+            ),
+        ]
+    )
+
+
+def _heading(template: Template, marks: Sequence[str]) -> str:
+    return f"### {template.id}" + (f" ({', '.join(marks)})" if marks else "") + "\n"
+
+
+def _row(parameter: Hyperparameter) -> list[str]:
+    if isinstance(parameter.default, str) and "\n" in parameter.default:
+        default = "a configuration to begin with"
+    else:
+        default = _default(parameter.default)
+    return [
+        f"`{parameter.name}`",
+        parameter.kind,
+        default,
+        _escaped(parameter.allowed()),
+        _escaped(parameter.description),
+    ]
+
+
+def _link(template: Template) -> str:
+    mark = ", recommended" if template.recommended else ", internal" if template.internal else ""
+    return f"`{template.id}`{mark}"
+
+
+def _start(template: Template) -> str:
+    weights = template.weights(template.defaults())
+    return f"`{weights}`" if weights else "random weights"
+
+
+# -- markdown ----------------------------------------------------------------------------------------------------------
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return ""
+    return f"`{_escaped(str(value) if isinstance(value, Path) else json.dumps(value, ensure_ascii=False))}`"
+
+
+def _codes(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(f"wrote docs/reference/{name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What a template says a forward pass costs, against a count of the network's own operations."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from luthier.catalog.model_type import find_template, templates_of
+
+COUNT = """
+import json, sys, torch
+from torch.utils.flop_counter import FlopCounterMode
+from luthier.engine.backbones import create, head_of
+counts = []
+for backbone, side in json.load(sys.stdin):
+    with torch.device("meta"):
+        network = create(backbone, 2, side).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, side, side, device="meta"))
+    own = sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in head_of(network).parameters())
+    counts.append((counter.get_total_flops() / 1e9, own / 1e6))
+print(json.dumps(counts))
+"""
+
+
+def test_gflops_and_parameters_are_those_of_the_network() -> None:
+    templates = [template for template in templates_of("visual-classifier") if not template.cannot_train]
+    asked = [(template, side) for template in templates for side in (template.defaults()["image_size"], 336)]
+    request = json.dumps([(template.backbone, side) for template, side in asked])
+    run = subprocess.run(
+        [sys.executable, "-c", COUNT],
+        input=request,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    for (template, side), (gflops, parameters) in zip(asked, json.loads(run.stdout.splitlines()[-1]), strict=True):
+        assert template.gflops_for({"image_size": side}) == pytest.approx(gflops, rel=0.1), (template.id, side)
+        assert template.parameters_m == pytest.approx(parameters, rel=0.05), template.id
+
+
+def test_cost_of_pictures_with_one_side_two_sides_or_a_side_as_text() -> None:
+    yolof = find_template("visual-detector", "MMDetection_YoloF")
+    assert yolof.gflops_for({"image_size": (1024,)}) == pytest.approx(4 * yolof.gflops)
+    assert yolof.gflops_for({"image_size": [1024, 512]}) == pytest.approx(2 * yolof.gflops)
+    inception = find_template("visual-detector", "Clarifai_InceptionV4")
+    assert inception.gflops_for({"image_size": "512"}) == pytest.approx(inception.gflops)
+
+
+def test_cost_of_a_language_model_is_two_per_parameter_and_token() -> None:
+    small = find_template("text-classifier", "HF_GPTNeo_125m_lora")
+    assert small.gflops == pytest.approx(2 * 125.2e6 * 512 / 1e9)
