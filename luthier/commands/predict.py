@@ -9,13 +9,12 @@ from typing import Any
 import click
 
 from luthier.commands.command_line import FAILED
-from luthier.errors import InvalidRequest
-from luthier.predictors.model_process import ModelProcess
+from luthier.errors import InvalidRequest, PredictionFailed
+from luthier.predictors.model_process import SERVED, ModelProcess, ModelProcessDied
 from luthier.runs.run import RunConcept, RunFolder
 
 PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
 BATCH = 32  # files sent to the model process at a time
-BEST = "checkpoints/best"
 
 
 @click.command("predict")
@@ -38,14 +37,14 @@ def command(model: Path, top: int, as_json: bool, files: tuple[Path, ...]) -> in
     pictures = list(_pictures(files))
     concepts = run.spec().concepts
     failed = 0
-    process = ModelProcess(run.path.absolute(), BEST)
     try:
-        for batch in _batches(pictures):
-            for file, answer in _ask(process, batch):
-                failed += "error" in answer
-                click.echo(_json_line(file, answer, concepts, top) if as_json else _line(file, answer, concepts, top))
-    finally:
-        process.close()
+        with ModelProcess(run.path.absolute(), SERVED) as process:
+            for batch in _batches(pictures):
+                for file, answer in _ask(process, batch):
+                    failed += "error" in answer
+                    click.echo((_json_line if as_json else _line)(file, answer, concepts, top))
+    except ModelProcessDied as error:
+        raise PredictionFailed(str(error)) from error
     return FAILED if failed else 0
 
 
@@ -53,7 +52,7 @@ def _trained_run(folder: Path) -> RunFolder:
     run = RunFolder(folder)
     if not run.spec_file.exists():
         raise InvalidRequest(f"--model {folder}: there is no run in this folder (it holds no run.json)")
-    if not (folder / BEST).is_dir():
+    if not (folder / SERVED).is_dir():
         raise InvalidRequest(f"--model {folder}: the run has no checkpoint yet; go on: luthier train --resume {folder}")
     return run
 

@@ -53,7 +53,7 @@ def _environment(options: Options) -> dict[str, str]:
 
 
 def _supervise(settings: Settings, environment: dict[str, str], database: Database, quiet: bool) -> int:
-    children = _children(database)
+    children = _children(database, ["--quiet"] if quiet else [])
     supervisor = Supervisor(children, environment, say=lambda text: click.echo(f"luthier serve: {text}", err=True))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, supervisor.request_stop)
@@ -72,16 +72,18 @@ def _supervise(settings: Settings, environment: dict[str, str], database: Databa
     return 0
 
 
-def _children(database: Database) -> list[Child]:
+def _children(database: Database, quiet: list[str]) -> list[Child]:
     """The API first; in the order in which they are ended."""
 
     def worker_died(start: int) -> None:
         jobs.release_owner(database, _owner(start))  # its jobs go on at once, not when their leases run out
 
     return [
-        Child("the API", lambda start: ["api"], API_DRAIN_SECONDS),
-        Child("the worker", lambda start: ["worker", "--owner", _owner(start)], WORKER_DRAIN_SECONDS, worker_died),
-        Child("the predictors process", lambda start: ["predictors"], PREDICTORS_DRAIN_SECONDS),
+        Child("the API", lambda start: ["api", *quiet], API_DRAIN_SECONDS),
+        Child(
+            "the worker", lambda start: ["worker", "--owner", _owner(start), *quiet], WORKER_DRAIN_SECONDS, worker_died
+        ),
+        Child("the predictors process", lambda start: ["predictors", *quiet], PREDICTORS_DRAIN_SECONDS),
     ]
 
 

@@ -145,11 +145,17 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     weights_folder = arguments.weights_dir or settings.weights_folder
     folder = _run_folder(arguments.out, request.template.id)
     fetched = have_weights(request, weights_folder, settings.offline)
-    with out.status(f"Reading {arguments.data} …"):
-        read = imagefolder.read(arguments.data, arguments.test_data)
+    with show.reading(out, arguments.data) as progress:
+        read = imagefolder.read(
+            arguments.data,
+            arguments.test_data,
+            progress,
+            memory_mb=settings.decode_memory_mb,
+            seconds=settings.decode_seconds,
+        )
     out.print(f"Read {arguments.data}: {len(read.examples)} pictures, {len(read.concepts)} classes", markup=False)
     show.show_counts(out, read.examples, read.concepts)
-    show.show_rejected(out, [(str(rejected.path), rejected.reason) for rejected in read.rejected])
+    show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
     for note in read.notes:
         out.print(note, markup=False)
     report = check.check_examples(

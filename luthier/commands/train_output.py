@@ -3,7 +3,9 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +25,15 @@ PLAIN_SECONDS = 5.0  # between two lines within an epoch where there is no termi
 def console(to_stderr: bool) -> Console:
     """Where people read: stdout, or stderr where stdout is for a program's JSON."""
     return Console(stderr=to_stderr, highlight=False, soft_wrap=not (sys.stderr if to_stderr else sys.stdout).isatty())
+
+
+@contextmanager
+def reading(out: Console, folder: Path) -> Iterator[Callable[[int, int], None]]:
+    """A bar while files are read; it gives the function that moves it: (files read, files in all)."""
+    columns = (TextColumn(f"Reading {folder}"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task("", total=0)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def show_counts(out: Console, examples: Iterable[Example], concepts: Sequence[RunConcept]) -> None:
