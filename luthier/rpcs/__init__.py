@@ -2,6 +2,28 @@
 
 from types import ModuleType
 
-from luthier.rpcs import apps, concepts, users
+from luthier.rpcs import (
+    add_jobs,
+    annotations,
+    apps,
+    concepts,
+    dataset_inputs,
+    dataset_versions,
+    datasets,
+    inputs,
+    status_codes,
+    users,
+)
 
-MODULES: tuple[ModuleType, ...] = (users, apps, concepts)
+MODULES: tuple[ModuleType, ...] = (
+    users,
+    status_codes,
+    apps,
+    concepts,
+    inputs,
+    add_jobs,
+    annotations,
+    datasets,
+    dataset_inputs,
+    dataset_versions,
+)

@@ -1,0 +1,84 @@
+"""A DatasetVersion as it is shown, and the split that its metadata asks for. Next: `dataset_versions`."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from clarifai_grpc.grpc.api import resources_pb2
+from google.protobuf.struct_pb2 import Struct, Value
+
+from luthier.errors import InvalidRequest, shown
+from luthier.rpcs.context import status, timestamp
+from luthier.store.dataset_versions import DEFAULT_SPLIT, DatasetVersionRow
+from luthier.store.resources import AppRow
+
+SPLITS = ("train", "val", "test")
+TOLERANCE = 1e-6
+_MOST_SEED = 2**31 - 1
+_FORM = '{"train": 0.8, "val": 0.1, "test": 0.1, "seed": 0}'
+
+
+def split_of(metadata: Struct) -> dict[str, float]:
+    """`metadata.split` as {"train", "val", "test", "seed"}; the default without one. Raises InvalidRequest."""
+    value = metadata.fields.get("split")
+    if value is None:
+        return dict(DEFAULT_SPLIT)
+    if value.WhichOneof("kind") != "struct_value":
+        raise InvalidRequest(f"metadata.split is {shown(str(value).strip())!r}; give an object like {_FORM}")
+    given = {name: _number(name, field) for name, field in value.struct_value.fields.items()}
+    ratios = {name: given.get(name, 0.0) for name in SPLITS}
+    if abs(sum(ratios.values()) - 1) > TOLERANCE:
+        raise InvalidRequest(
+            f"metadata.split: train, val and test add up to {sum(ratios.values()):g}, not to 1; {_FORM}"
+        )
+    if ratios["train"] == 0:
+        raise InvalidRequest("metadata.split.train is 0; without it there is nothing to train on")
+    return ratios | {"seed": int(given.get("seed", 0))}
+
+
+def _number(name: str, value: Value) -> float:
+    number = float(value.number_value)
+    if name not in (*SPLITS, "seed"):
+        raise InvalidRequest(f"metadata.split has the key {shown(name)!r}; it takes train, val, test and seed")
+    if value.WhichOneof("kind") != "number_value" or not math.isfinite(number):
+        raise InvalidRequest(f"metadata.split.{name} is {shown(str(value).strip())!r}; give a number")
+    if name == "seed" and not (number.is_integer() and 0 <= number <= _MOST_SEED):
+        raise InvalidRequest(f"metadata.split.seed is {number:g}; give a whole number from 0 to {_MOST_SEED}")
+    if name != "seed" and not 0 <= number <= 1:
+        raise InvalidRequest(f"metadata.split.{name} is {number:g}; give a fraction from 0 to 1")
+    return number
+
+
+def shown_version(row: DatasetVersionRow, app: AppRow) -> resources_pb2.DatasetVersion:
+    """`metrics` hold one entry, "/" for the whole version, once it is ready."""
+    version = resources_pb2.DatasetVersion.FromString(row.message)
+    version.id, version.app_id, version.user_id, version.dataset_id = row.id, app.id, app.user_id, row.dataset_id
+    version.request_origin = row.origin
+    version.visibility.gettable = version.visibility.gettable or resources_pb2.Visibility.Gettable.PRIVATE
+    version.status.CopyFrom(status(row.status, details=row.details))
+    version.created_at.CopyFrom(timestamp(row.created_at))
+    version.modified_at.CopyFrom(timestamp(row.modified_at))
+    if row.counts:
+        version.metrics["/"].CopyFrom(whole_metrics(row.counts))
+    return version
+
+
+def whole_metrics(counts: Mapping[str, Any]) -> resources_pb2.DatasetVersionMetrics:
+    metrics = _metrics(int(counts.get("inputs", 0)), int(counts.get("positive_tags", 0)))
+    metrics.unlabeled_inputs_count.value = int(counts.get("unlabeled_inputs", 0))
+    return metrics
+
+
+def concept_metrics(counts: Mapping[str, int]) -> resources_pb2.DatasetVersionMetrics:
+    positive, negative = int(counts.get("positive", 0)), int(counts.get("negative", 0))
+    return _metrics(positive + negative, positive)
+
+
+def _metrics(inputs: int, positive_tags: int) -> resources_pb2.DatasetVersionMetrics:
+    """The published SDK reads these four wrappers, so they are there even where they hold 0."""
+    metrics = resources_pb2.DatasetVersionMetrics()
+    metrics.inputs_count.value = inputs
+    metrics.positive_input_tags_count.value = positive_tags
+    metrics.bounding_boxes_count.SetInParent()
+    metrics.polygons_count.SetInParent()
+    return metrics

@@ -1,0 +1,174 @@
+"""Dataset versions: what was in a dataset at one moment, frozen by a job. Next: `dataset_version_message`."""
+
+from collections.abc import Sequence
+
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from clarifai_grpc.grpc.api.status import status_pb2
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Value
+from sqlalchemy import Connection
+
+from luthier.errors import DatasetVersionConflict, DoesNotExist, InvalidRequest, shown
+from luthier.rpcs import codes
+from luthier.rpcs.context import Context, Page, app_of, batch_of, page_of
+from luthier.rpcs.dataset_version_message import concept_metrics, shown_version, split_of, whole_metrics
+from luthier.rpcs.datasets import find_dataset, refuse_in_use
+from luthier.rpcs.ids import new_id, plain_id
+from luthier.rpcs.patching import action_of, kept, patch
+from luthier.store import dataset_versions, jobs
+from luthier.store.dataset_versions import DatasetVersionRow
+from luthier.store.resources import AppRow, Row
+
+FIELDS = ("description", "metadata", "visibility")
+_FAILED = 64020
+_GROUPS = resources_pb2.DatasetVersionMetricsGroupType
+
+
+def PostDatasetVersions(
+    ctx: Context, request: service_pb2.PostDatasetVersionsRequest
+) -> service_pb2.MultiDatasetVersionResponse:
+    """Pending versions and the jobs that freeze them, all or none; `metadata.split` sets ratios and seed."""
+    sent = batch_of(request.dataset_versions, "dataset_versions")
+    checked = [_checked(version) for version in sent]
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        dataset = find_dataset(connection, app, request.dataset_id)
+        made = [_create(ctx, connection, app, dataset, *new) for new in checked]
+    return service_pb2.MultiDatasetVersionResponse(dataset_versions=made)
+
+
+def GetDatasetVersion(
+    ctx: Context, request: service_pb2.GetDatasetVersionRequest
+) -> service_pb2.SingleDatasetVersionResponse:
+    with ctx.database.read() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        row = _find(connection, app, request.dataset_id, request.dataset_version_id)
+    return service_pb2.SingleDatasetVersionResponse(dataset_version=shown_version(row, app))
+
+
+def ListDatasetVersions(
+    ctx: Context, request: service_pb2.ListDatasetVersionsRequest
+) -> service_pb2.MultiDatasetVersionResponse:
+    page = page_of(request)
+    with ctx.database.read() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        dataset = find_dataset(connection, app, request.dataset_id)
+        rows = dataset_versions.page(connection, dataset.seq, page.offset, page.limit, list(request.request_origins))
+    return service_pb2.MultiDatasetVersionResponse(dataset_versions=[shown_version(row, app) for row in rows])
+
+
+def PatchDatasetVersions(
+    ctx: Context, request: service_pb2.PatchDatasetVersionsRequest
+) -> service_pb2.MultiDatasetVersionResponse:
+    """All or none. The split of a version is what it was frozen with and cannot be patched."""
+    action, changes = action_of(request.action), batch_of(request.dataset_versions, "dataset_versions")
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        patched = [_patch(connection, app, request.dataset_id, change, action) for change in changes]
+    return service_pb2.MultiDatasetVersionResponse(dataset_versions=patched)
+
+
+def DeleteDatasetVersions(ctx: Context, request: service_pb2.DeleteDatasetVersionsRequest) -> status_pb2.BaseResponse:
+    """All or none; none while a training needs one of them."""
+    ids = batch_of(request.dataset_version_ids, "dataset_version_ids")
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        seqs = [_find(connection, app, request.dataset_id, id).seq for id in ids]
+        refuse_in_use(connection, seqs)
+        for seq in seqs:
+            jobs.request_cancel(connection, "snapshot", seq, ctx.caller.user_id)
+        dataset_versions.remove(connection, seqs)
+    return status_pb2.BaseResponse()
+
+
+def ListDatasetVersionMetricsGroups(
+    ctx: Context, request: service_pb2.ListDatasetVersionMetricsGroupsRequest
+) -> service_pb2.MultiDatasetVersionMetricsGroupResponse:
+    """Nothing until the version is ready: the published SDK asks again as long as an answer has only its status."""
+    page = page_of(request)
+    with ctx.database.read() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        row = _find(connection, app, request.dataset_id, request.dataset_version_id)
+    if row.status == _FAILED:
+        raise DatasetVersionConflict(f"the version could not be made: {row.details}; make another")
+    groups = _groups(row) if row.status == codes.DATASET_VERSION_READY else []
+    wanted = _filtered(groups, request, page)
+    return service_pb2.MultiDatasetVersionMetricsGroupResponse(dataset_version_metrics_groups=wanted)
+
+
+def _checked(sent: resources_pb2.DatasetVersion) -> tuple[str, bytes, dict[str, float]]:
+    id = plain_id(sent.id, "dataset_versions.id") if sent.id else new_id()
+    message = kept(sent, FIELDS)
+    return id, message.SerializeToString(), split_of(message.metadata)
+
+
+def _create(
+    ctx: Context,
+    connection: Connection,
+    app: AppRow,
+    dataset: Row,
+    id: str,
+    message: bytes,
+    split: dict[str, float],
+) -> resources_pb2.DatasetVersion:
+    seq = dataset_versions.create(connection, app.seq, dataset.seq, id, message, split=split)
+    jobs.enqueue(connection, "snapshot", "data", ctx.caller.user_id, {"dataset_version": seq}, subject=seq)
+    return shown_version(_find(connection, app, dataset.id, id), app)
+
+
+def _find(connection: Connection, app: AppRow, dataset_id: str, id: str) -> DatasetVersionRow:
+    dataset = find_dataset(connection, app, dataset_id)
+    if not id:
+        raise InvalidRequest("dataset_version_id is empty; name the version")
+    row = dataset_versions.find(connection, dataset.seq, id)
+    if row is None:
+        raise DoesNotExist(f"version {shown(id)!r} of dataset {shown(dataset_id)!r} does not exist")
+    return row
+
+
+def _patch(
+    connection: Connection, app: AppRow, dataset_id: str, change: resources_pb2.DatasetVersion, action: str
+) -> resources_pb2.DatasetVersion:
+    row = _find(connection, app, dataset_id, change.id)
+    stored = resources_pb2.DatasetVersion.FromString(row.message)
+    split = _split_value(stored)
+    patch(stored, change, action, FIELDS)
+    if _split_value(stored) != split:
+        raise InvalidRequest("metadata.split cannot be changed after a version was made; make another version")
+    dataset_versions.set_message(connection, row.seq, stored.SerializeToString())
+    return shown_version(_find(connection, app, dataset_id, change.id), app)
+
+
+def _split_value(version: resources_pb2.DatasetVersion) -> object:
+    return MessageToDict(version.metadata).get("split")
+
+
+def _groups(row: DatasetVersionRow) -> list[resources_pb2.DatasetVersionMetricsGroup]:
+    whole = resources_pb2.DatasetVersionMetricsGroup(
+        type=_GROUPS.INPUT_TYPE, value=Value(string_value="total"), metrics=whole_metrics(row.counts)
+    )
+    per_concept: dict[str, dict[str, int]] = row.counts.get("per_concept", {})
+    concepts = [
+        resources_pb2.DatasetVersionMetricsGroup(
+            type=_GROUPS.CONCEPT_ID, value=Value(string_value=id), metrics=concept_metrics(counts)
+        )
+        for id, counts in sorted(per_concept.items())
+    ]
+    return [whole, *concepts]
+
+
+def _filtered(
+    groups: Sequence[resources_pb2.DatasetVersionMetricsGroup],
+    request: service_pb2.ListDatasetVersionMetricsGroupsRequest,
+    page: Page,
+) -> list[resources_pb2.DatasetVersionMetricsGroup]:
+    values = [value.string_value for value in request.values]
+    found = [
+        group
+        for group in groups
+        if (not request.types or group.type in request.types)
+        and (not values or group.value.string_value in values)
+        and (not request.parent_paths or group.parent_path in request.parent_paths)
+    ]
+    unpaged = not request.page and not request.per_page  # the SDK asks once, for all
+    return found if unpaged else found[page.offset : page.offset + page.limit]

@@ -1,0 +1,274 @@
+"""Inputs: pictures and texts, stored once by content. Next: `input_message` for what one holds, `annotations`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from clarifai_grpc.grpc.api.status import status_pb2
+from sqlalchemy import Connection
+
+from luthier.errors import (
+    DoesNotExist,
+    DuplicateInput,
+    InputDoesNotExist,
+    InvalidRequest,
+    LuthierError,
+    shown,
+)
+from luthier.rpcs import codes, labels, regions
+from luthier.rpcs.context import MAX_BATCH, MAX_PER_PAGE, Context, app_of, attempt, batch_of, mixed_status, page_of
+from luthier.rpcs.ids import plain_id
+from luthier.rpcs.input_message import Sent, check_kept, failed, read, shown_inputs
+from luthier.rpcs.patching import action_of, patch
+from luthier.store import annotations, datasets, inputs, jobs
+from luthier.store.inputs import InputRow
+from luthier.store.resources import AppRow
+
+DUPLICATE = "Input has a duplicate ID."  # word for word: the published SDK looks for it and then deletes nothing
+_KEEP, _SKIP = 0, 1  # InputIDConflictResolution
+Result = InputRow | LuthierError
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A checked input whose bytes are on disk under `blob`."""
+
+    sent: Sent
+    blob: str
+
+
+def PostInputs(ctx: Context, request: service_pb2.PostInputsRequest) -> service_pb2.MultiInputResponse:
+    """Bytes go to disk first, then all rows in one transaction, with one job that decodes the pictures.
+
+    A bad item gets its own status and spoils no other. The same id with the same bytes again is a success.
+    """
+    batch = batch_of(request.inputs, "inputs")
+    job_id = plain_id(request.inputs_add_job_id, "inputs_add_job_id") if request.inputs_add_job_id else ""
+    if request.input_id_conflict_resolution not in (_KEEP, _SKIP):
+        raise InvalidRequest("input_id_conflict_resolution: SUFFIX is not served; leave it out or give SKIP")
+    with ctx.database.read() as connection:
+        app_of(ctx, connection, request.user_app_id)  # before anything is written for it
+    checked = _on_disk(ctx, attempt(batch, lambda item: read(item, ctx.settings)))
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        job = inputs.input_job(connection, app.seq, job_id) if job_id else None
+        results = _add(ctx, connection, app, checked, job, request.input_id_conflict_resolution == _SKIP)
+        answer = _answer(ctx, connection, app, [item.id for item in batch], results)
+    if job_id:
+        answer.inputs_add_job.id = job_id
+    return answer
+
+
+def GetInput(ctx: Context, request: service_pb2.GetInputRequest) -> service_pb2.SingleInputResponse:
+    with ctx.database.read() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        row = find_input(connection, app, request.input_id)
+        return service_pb2.SingleInputResponse(input=shown_inputs(ctx, connection, app, [row], whole_texts=True)[0])
+
+
+def ListInputs(ctx: Context, request: service_pb2.ListInputsRequest) -> service_pb2.MultiInputResponse:
+    page, code = page_of(request), request.status.code
+    if len(request.ids) > MAX_PER_PAGE:
+        raise InvalidRequest(f"ids holds {len(request.ids)} ids; give at most {MAX_PER_PAGE}")
+    if code and not codes.known(code):
+        raise InvalidRequest(f"status.code is {code}; that is no status code")
+    with ctx.database.read() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        rows = inputs.page(connection, app.seq, page.offset, page.limit, ids=list(request.ids), status=code or None)
+        return service_pb2.MultiInputResponse(inputs=shown_inputs(ctx, connection, app, rows))
+
+
+def PatchInputs(ctx: Context, request: service_pb2.PatchInputsRequest) -> service_pb2.MultiInputResponse:
+    """Concepts, metadata, geo and regions; what else an Input holds cannot be patched and is ignored."""
+    action, batch = action_of(request.action), batch_of(request.inputs, "inputs")
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        results = attempt(batch, lambda item: _patch(ctx, connection, app, item, action))
+        return _answer(ctx, connection, app, [item.id for item in batch], results)
+
+
+def DeleteInput(ctx: Context, request: service_pb2.DeleteInputRequest) -> status_pb2.BaseResponse:
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        inputs.remove(connection, [find_input(connection, app, request.input_id).seq])
+    return status_pb2.BaseResponse()
+
+
+def DeleteInputs(ctx: Context, request: service_pb2.DeleteInputsRequest) -> status_pb2.BaseResponse:
+    """Those of the ids that are there; without ids nothing, since the SDK calls it so after every upload."""
+    if len(request.ids) > MAX_BATCH:
+        raise InvalidRequest(f"ids holds {len(request.ids)} ids; give at most {MAX_BATCH}")
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        rows = inputs.find_many(connection, app.seq, list(request.ids))
+        if request.ids and not rows:
+            raise InputDoesNotExist(f"none of these inputs is in this app: {', '.join(map(shown, request.ids[:10]))}")
+        inputs.remove(connection, [row.seq for row in rows.values()])
+    return status_pb2.BaseResponse()
+
+
+def find_input(connection: Connection, app: AppRow, id: str) -> InputRow:
+    """Raises InvalidRequest for an empty id, InputDoesNotExist for an unknown one."""
+    if not id:
+        raise InvalidRequest("input_id is empty; name the input")
+    row = inputs.find(connection, app.seq, id)
+    if row is None:
+        raise InputDoesNotExist(f"input {shown(id)!r} does not exist in this app")
+    return row
+
+
+def _answer(
+    ctx: Context, connection: Connection, app: AppRow, ids: Sequence[str], results: Sequence[Result]
+) -> service_pb2.MultiInputResponse:
+    """Each item in its place: the input, or its id with the error's status."""
+    rows = [result for result in results if isinstance(result, InputRow)]
+    good = iter(shown_inputs(ctx, connection, app, rows))
+    items = [
+        failed(id, result) if isinstance(result, LuthierError) else next(good)
+        for id, result in zip(ids, results, strict=True)
+    ]
+    return service_pb2.MultiInputResponse(status=mixed_status(results), inputs=items)
+
+
+# -- adding ------------------------------------------------------------------------------------------------------------
+
+
+def _on_disk(ctx: Context, checked: Sequence[Sent | LuthierError]) -> list[Stored | LuthierError]:
+    good = [item for item in checked if isinstance(item, Sent)]
+    blobs = iter(ctx.blobs.put_many([item.data for item in good]) if good else [])
+    return [Stored(item, next(blobs)) if isinstance(item, Sent) else item for item in checked]
+
+
+def _add(
+    ctx: Context,
+    connection: Connection,
+    app: AppRow,
+    checked: Sequence[Stored | LuthierError],
+    job: int | None,
+    skip: bool,
+) -> list[Result]:
+    """What each item ended as: the row that it made, the row that was there already, or an error."""
+    found = _existing(connection, app, checked, skip)
+    new = {item.sent.id: item for item in found if isinstance(item, Stored)}
+    made = inputs.add(connection, app.seq, [item.sent.row(item.blob) for item in new.values()], job)
+    _label(ctx, connection, app, list(new.values()), made)
+    pictures = [row.seq for row in made if row.kind == "image"]
+    if pictures:
+        jobs.enqueue(connection, "ingest", "data", ctx.caller.user_id, {"inputs": pictures})
+    rows = {row.id: row for row in made}
+    results = [rows[item.sent.id] if isinstance(item, Stored) else item for item in found]
+    _join_datasets(connection, app, checked, results)
+    return results
+
+
+def _existing(
+    connection: Connection, app: AppRow, checked: Sequence[Stored | LuthierError], skip: bool
+) -> list[Stored | Result]:
+    """Each item as it was, or the row that it repeats, or the error that stands against it."""
+    ids = {item.sent.id for item in checked if isinstance(item, Stored)}
+    rows = inputs.find_many(connection, app.seq, ids)
+    own = annotations.own_labels(connection, [row.seq for row in rows.values()]) if rows else {}
+    known = datasets.seqs(
+        connection, app.seq, {id for item in checked if isinstance(item, Stored) for id in item.sent.dataset_ids}
+    )
+    seen: dict[str, Stored] = {}
+
+    def judge(item: Stored) -> Stored | InputRow:
+        missing = [id for id in item.sent.dataset_ids if id not in known]
+        if missing:
+            raise DoesNotExist(f"dataset_ids: dataset {shown(missing[0])!r} does not exist in this app")
+        row = rows.get(item.sent.id)
+        if row is None:
+            first = seen.setdefault(item.sent.id, item)
+            if first.blob != item.blob:
+                raise DuplicateInput(DUPLICATE)
+            return first
+        values = {label.concept_id: label.value for label in own.get(row.seq, [])}
+        if skip or (row.blob == item.blob and labels.patched(values, item.sent.labels, "merge") == values):
+            return row
+        raise DuplicateInput(DUPLICATE)
+
+    judged = iter(attempt([item for item in checked if isinstance(item, Stored)], judge))
+    return [next(judged) if isinstance(item, Stored) else item for item in checked]
+
+
+def _label(ctx: Context, connection: Connection, app: AppRow, new: Sequence[Stored], made: Sequence[InputRow]) -> None:
+    """An annotation of its own for each new input that came with concepts or regions; it has the input's id."""
+    named = [item.sent.labels for item in new] + [regions.concepts_of(item.sent.regions) for item in new]
+    seqs = labels.concept_seqs(connection, app, named)
+    own = [
+        annotations.NewAnnotation(
+            input=row.seq,
+            id=row.id,
+            own=True,
+            message=own_message(item.sent.regions),
+            labels={seqs[id]: label.value for id, label in item.sent.labels.items()},
+        )
+        for item, row in zip(new, made, strict=True)
+        if item.sent.labels or item.sent.regions
+    ]
+    annotations.add(connection, app.seq, ctx.caller.user_id, codes.ANNOTATION_GOOD, own)
+
+
+def own_message(kept: Sequence[resources_pb2.Region]) -> bytes:
+    message: bytes = resources_pb2.Annotation(data=resources_pb2.Data(regions=kept)).SerializeToString()
+    return message
+
+
+def _join_datasets(
+    connection: Connection, app: AppRow, checked: Sequence[Stored | LuthierError], results: Sequence[Result]
+) -> None:
+    """Also those that were there already: sending an input again puts it into the dataset that it now names."""
+    wanted = [
+        (id, result.seq)
+        for item, result in zip(checked, results, strict=True)
+        if isinstance(item, Stored) and isinstance(result, InputRow)
+        for id in item.sent.dataset_ids
+    ]
+    seqs = datasets.seqs(connection, app.seq, {id for id, _ in wanted}) if wanted else {}
+    datasets.add_members(connection, [(seqs[id], seq) for id, seq in wanted])
+
+
+# -- patching ----------------------------------------------------------------------------------------------------------
+
+
+def _patch(ctx: Context, connection: Connection, app: AppRow, change: resources_pb2.Input, action: str) -> InputRow:
+    """Every check comes before the first write, so that an item that fails has changed nothing."""
+    row = find_input(connection, app, change.id)
+    new_labels = labels.labels_of(change.data.concepts)
+    new_regions = regions.regions_of(change.data.regions, row.kind)
+    stored = resources_pb2.Input.FromString(row.message)
+    patch(stored.data, change.data, action, ("metadata", "geo"))
+    split = check_kept(stored)
+    if new_labels or new_regions:
+        _patch_own(ctx, connection, app, row, new_labels, new_regions, action)
+    inputs.set_message(connection, row.seq, stored.SerializeToString(), split)
+    return find_input(connection, app, row.id)
+
+
+def _patch_own(
+    ctx: Context,
+    connection: Connection,
+    app: AppRow,
+    row: InputRow,
+    new_labels: dict[str, labels.Label],
+    new_regions: list[resources_pb2.Region],
+    action: str,
+) -> None:
+    own = annotations.own_of(connection, [row.seq]).get(row.seq)
+    everything = annotations.all_labels(connection, [row.seq]).get(row.seq, [])
+    mine = {label.concept_id: label.value for label in everything if own and label.annotation == own.seq}
+    values = labels.patched(mine, new_labels, action) if new_labels else mine
+    labels.refuse_contradiction(everything, values, own.seq if own else 0)
+    kept = list(resources_pb2.Annotation.FromString(own.message).data.regions) if own else []
+    kept = regions.patched(kept, new_regions, action) if new_regions else kept
+    wanted = [new_labels, regions.concepts_of(new_regions)] if action != "remove" else []
+    labels.concept_seqs(connection, app, wanted)
+    seqs = labels.concept_seqs(connection, app, [{id: labels.Label(id, value) for id, value in values.items()}])
+    by_seq = {seqs[id]: value for id, value in values.items()}
+    if own is None:
+        new = annotations.NewAnnotation(row.seq, row.id, True, own_message(kept), by_seq)
+        annotations.add(connection, app.seq, ctx.caller.user_id, codes.ANNOTATION_GOOD, [new])
+    else:
+        annotations.set_labels(connection, own.seq, row.seq, by_seq)
+        annotations.set_message(connection, own.seq, own_message(kept))

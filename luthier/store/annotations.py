@@ -1,0 +1,186 @@
+"""Annotations, and the labels (whole-input concepts) that they hold. Next: `concepts`, `inputs`."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from luthier.errors import DuplicateId, shown
+from luthier.store import tables
+from luthier.store.database import now
+
+
+@dataclass(frozen=True)
+class NewAnnotation:
+    """`labels` is concept seq -> 1 positive or 0 negative. `own`: the input's own, made with it."""
+
+    input: int
+    id: str
+    own: bool
+    message: bytes
+    labels: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class AnnotationRow:
+    seq: int
+    input: int
+    input_id: str
+    id: str
+    user: str
+    status: int
+    own: bool
+    message: bytes
+    created_at: float
+    modified_at: float
+
+
+@dataclass(frozen=True)
+class Label:
+    annotation: int
+    input: int
+    concept_id: str
+    name: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which annotations of an app: each list that is not empty narrows it. `own`: the inputs' own too."""
+
+    ids: Sequence[str] = ()
+    input_ids: Sequence[str] = ()
+    user_ids: Sequence[str] = ()
+    statuses: Sequence[int] = ()
+    own: bool = False
+
+
+def add(connection: Connection, app: int, user: str, status: int, items: Sequence[NewAnnotation]) -> list[int]:
+    """With their labels; returns seqs in order. Raises DuplicateId where an input has an annotation of that id."""
+    if not items:
+        return []
+    time, table = now(), tables.annotations
+    same = {"app": app, "user": user, "status": status, "created_at": time, "modified_at": time}
+    rows = [{"input": item.input, "id": item.id, "own": item.own, "message": item.message, **same} for item in items]
+    statement = insert(table).returning(table.c.seq, sort_by_parameter_order=True)
+    try:
+        seqs = list(connection.execute(statement, rows).scalars())
+    except IntegrityError as error:
+        raise DuplicateId(f"duplicate id: one of {', '.join(shown(item.id) for item in items[:10])}") from error
+    _add_labels(connection, [(seq, item.input, item.labels) for seq, item in zip(seqs, items, strict=True)])
+    return seqs
+
+
+def set_labels(connection: Connection, annotation: int, input: int, labels: Mapping[int, int]) -> None:
+    """These and no others."""
+    connection.execute(delete(tables.labels).where(tables.labels.c.annotation == annotation))
+    _add_labels(connection, [(annotation, input, labels)])
+
+
+def set_message(connection: Connection, seq: int, message: bytes) -> None:
+    changed = update(tables.annotations).where(tables.annotations.c.seq == seq)
+    connection.execute(changed.values(message=message, modified_at=now()))
+
+
+def find(connection: Connection, app: int, input_id: str, id: str) -> AnnotationRow | None:
+    rows = find_pairs(connection, app, [(input_id, id)])
+    return rows[0] if rows else None
+
+
+def find_pairs(connection: Connection, app: int, pairs: Sequence[tuple[str, str]]) -> list[AnnotationRow]:
+    """By (input id, annotation id)."""
+    wanted = tuple_(tables.inputs.c.id, tables.annotations.c.id).in_(list(pairs))
+    return _rows(connection, _in_app(app).where(wanted))
+
+
+def own_of(connection: Connection, inputs: Sequence[int]) -> dict[int, AnnotationRow]:
+    """The inputs' own annotations, by the input's seq."""
+    table = tables.annotations
+    rows = _rows(connection, _joined().where(table.c.input.in_(inputs), table.c.own.is_(True)))
+    return {row.input: row for row in rows}
+
+
+def page(connection: Connection, app: int, offset: int, limit: int, wanted: Wanted) -> list[AnnotationRow]:
+    table, query = tables.annotations, _in_app(app)
+    for column, values in (
+        (table.c.id, wanted.ids),
+        (tables.inputs.c.id, wanted.input_ids),
+        (table.c.user, wanted.user_ids),
+        (table.c.status, wanted.statuses),
+    ):
+        if values:
+            query = query.where(column.in_(list(values)))
+    if not wanted.own:
+        query = query.where(table.c.own.is_(False))
+    return _rows(connection, query.order_by(table.c.seq).offset(offset).limit(limit))
+
+
+def labels_of(connection: Connection, annotations: Sequence[int]) -> dict[int, list[Label]]:
+    """By the annotation's seq, in the order in which their concepts were made."""
+    return _labels(connection, tables.labels.c.annotation.in_(annotations), "annotation")
+
+
+def own_labels(connection: Connection, inputs: Sequence[int]) -> dict[int, list[Label]]:
+    """Labels of the inputs' own annotations, by the input's seq."""
+    own = (tables.labels.c.input.in_(inputs), tables.annotations.c.own.is_(True))
+    return _labels(connection, own, "input")
+
+
+def all_labels(connection: Connection, inputs: Sequence[int]) -> dict[int, list[Label]]:
+    """Labels that any annotation gives, by the input's seq."""
+    return _labels(connection, tables.labels.c.input.in_(inputs), "input")
+
+
+def remove(connection: Connection, seqs: Sequence[int]) -> None:
+    connection.execute(delete(tables.annotations).where(tables.annotations.c.seq.in_(seqs)))
+
+
+def of_inputs(connection: Connection, app: int, input_ids: Sequence[str]) -> list[AnnotationRow]:
+    """All of these inputs' annotations but their own."""
+    query = _in_app(app).where(tables.inputs.c.id.in_(input_ids), tables.annotations.c.own.is_(False))
+    return _rows(connection, query)
+
+
+def _add_labels(connection: Connection, given: Sequence[tuple[int, int, Mapping[int, int]]]) -> None:
+    rows = [
+        {"annotation": annotation, "concept": concept, "input": input, "value": value}
+        for annotation, input, labels in given
+        for concept, value in labels.items()
+    ]
+    if rows:
+        connection.execute(insert(tables.labels), rows)
+
+
+def _labels(connection: Connection, where: Any, key: str) -> dict[int, list[Label]]:
+    labels, concepts = tables.labels.c, tables.concepts.c
+    conditions = where if isinstance(where, tuple) else (where,)
+    query = (
+        select(labels.annotation, labels.input, concepts.id, concepts.name, labels.value)
+        .join(tables.concepts, concepts.seq == labels.concept)
+        .join(tables.annotations, tables.annotations.c.seq == labels.annotation)
+        .where(*conditions)
+        .order_by(concepts.seq)
+    )
+    found: dict[int, list[Label]] = defaultdict(list)
+    for row in connection.execute(query):
+        label = Label(*row)
+        found[getattr(label, key)].append(label)
+    return found
+
+
+def _joined() -> Select[Any]:
+    table, inputs = tables.annotations, tables.inputs
+    columns = (table.c.seq, table.c.input, inputs.c.id, table.c.id, table.c.user, table.c.status, table.c.own)
+    rest = (table.c.message, table.c.created_at, table.c.modified_at)
+    return select(*columns, *rest).join(inputs, inputs.c.seq == table.c.input)
+
+
+def _in_app(app: int) -> Select[Any]:
+    return _joined().where(tables.annotations.c.app == app)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[AnnotationRow]:
+    return [AnnotationRow(*row) for row in connection.execute(query)]

@@ -1,0 +1,78 @@
+"""Which inputs are in which datasets. The datasets' own rows: `resources`. Next: `dataset_versions`."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from luthier.store import tables
+from luthier.store.database import now
+
+
+@dataclass(frozen=True)
+class Member:
+    seq: int
+    input: int
+    created_at: float
+
+
+def seqs(connection: Connection, app: int, ids: Iterable[str]) -> dict[str, int]:
+    """Of those datasets that exist."""
+    table = tables.datasets
+    query = select(table.c.id, table.c.seq).where(table.c.app == app, table.c.id.in_(list(ids)))
+    return {row.id: row.seq for row in connection.execute(query)}
+
+
+def add_members(connection: Connection, pairs: Sequence[tuple[int, int]]) -> None:
+    """(dataset, input) seqs; those that are in already stay as they are."""
+    if not pairs:
+        return
+    time = now()
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = make(tables.dataset_inputs).on_conflict_do_nothing()
+    rows = [{"dataset": dataset, "input": input, "created_at": time} for dataset, input in pairs]
+    connection.execute(statement, rows)
+
+
+def copy_members(connection: Connection, source: int, target: int, after: int, limit: int) -> int | None:
+    """Put `limit` members of one dataset into another, those behind member `after`; returns the last one's seq."""
+    table = tables.dataset_inputs
+    query = select(table.c.seq, table.c.input).where(table.c.dataset == source, table.c.seq > after)
+    rows = connection.execute(query.order_by(table.c.seq).limit(limit)).all()
+    add_members(connection, [(target, row.input) for row in rows])
+    return rows[-1].seq if rows else None
+
+
+def members(connection: Connection, dataset: int, inputs: Sequence[int]) -> dict[int, Member]:
+    """Those of `inputs` that are in the dataset, by the input's seq."""
+    table = tables.dataset_inputs
+    query = select(table.c.seq, table.c.input, table.c.created_at)
+    rows = connection.execute(query.where(table.c.dataset == dataset, table.c.input.in_(inputs)))
+    return {row.input: Member(*row) for row in rows}
+
+
+def page_of_members(connection: Connection, dataset: int, offset: int, limit: int) -> list[Member]:
+    table = tables.dataset_inputs
+    query = select(table.c.seq, table.c.input, table.c.created_at).where(table.c.dataset == dataset)
+    return [Member(*row) for row in connection.execute(query.order_by(table.c.seq).offset(offset).limit(limit))]
+
+
+def datasets_of(connection: Connection, inputs: Sequence[int]) -> dict[int, list[str]]:
+    """Ids of the datasets that inputs are in, by the input's seq."""
+    table = tables.dataset_inputs
+    query = (
+        select(table.c.input, tables.datasets.c.id)
+        .join(tables.datasets, tables.datasets.c.seq == table.c.dataset)
+        .where(table.c.input.in_(inputs))
+        .order_by(table.c.seq)
+    )
+    found: dict[int, list[str]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.input].append(row.id)
+    return found
+
+
+def remove_members(connection: Connection, seqs: Sequence[int]) -> None:
+    connection.execute(delete(tables.dataset_inputs).where(tables.dataset_inputs.c.seq.in_(seqs)))
