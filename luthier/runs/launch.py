@@ -188,8 +188,11 @@ def environment() -> dict[str, str]:
     """What an engine process sees of ours."""
     passed = {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith(_PASSED_PREFIXES)}
     root = Path(luthier.__file__).parent.parent
+    places = passed.pop("PYTHONPATH", "").split(os.pathsep)
     if "site-packages" not in root.parts:  # a source checkout
-        passed["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), passed.get("PYTHONPATH", "")]))
+        places.insert(0, str(root))
+    if places := [place for place in places if place]:  # an empty one would be the working directory
+        passed["PYTHONPATH"] = os.pathsep.join(places)
     return {**passed, "PYTHONUNBUFFERED": "1"}
 
 

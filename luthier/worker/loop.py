@@ -17,7 +17,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from luthier.runs.launch import Standby
+from luthier.runs.launch import ENGINE, Standby
 from luthier.settings import Settings
 from luthier.store import calibrations, devices, jobs
 from luthier.store.blobs import Blobs
@@ -70,12 +70,12 @@ def worker_name(pid: int | None = None) -> str:
 
 
 class Worker:
-    def __init__(self, settings: Settings, name: str = "") -> None:
+    def __init__(self, settings: Settings, name: str = "", engine: str = ENGINE) -> None:
         self.settings = settings
         self.name = name or worker_name()
         self.database = Database.at(settings.database_file)
         self.blobs = Blobs(settings.blobs_folder.absolute(), settings.disk_reserve_mb)
-        self.standby = Standby()
+        self.standby = Standby(engine)
         self.draining = threading.Event()
         self.at_once = threading.Event()
         self._threads: list[threading.Thread] = []

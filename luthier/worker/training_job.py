@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 from luthier.errors import CorruptFile, DiskFull, LuthierError
 from luthier.runs.events import Failed
 from luthier.runs.run import RunFolder
-from luthier.store import calibrations, jobs, versions
+from luthier.store import calibrations, devices, jobs, versions
 from luthier.store.jobs import Job, LeaseLost
 from luthier.store.versions import Version
 from luthier.worker import checkpoints, publication, reasons
+from luthier.worker.device import device_kind
 from luthier.worker.following import Ending, Seen, follow
 from luthier.worker.lease import Interrupted, Why
 from luthier.worker.run_log import LogCopy, note
@@ -101,6 +102,7 @@ def _publish(work: Work, version: Version, run: RunFolder, seen: Seen) -> None:
         there = versions.to_trained(connection, version.seq, *done)
         if there and calibration is not None:
             calibrations.record(connection, calibration)
+            devices.seen(connection, work.worker, calibration.device, device_kind(calibration.device))
     if not there:
         _remove_if_deleted(work, version, run)
 
