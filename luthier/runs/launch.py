@@ -23,6 +23,8 @@ from luthier.runs.run import RunFolder
 
 ENGINE = "luthier.engine.train"
 POLL_SECONDS = 0.05
+PID_FILE = "engine.pid"  # in the run folder
+_UNKNOWN = "-"
 # What an engine may see of our environment: where programs and libraries are, threads and accelerators. Never a token.
 _PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT", "NUMEXPR_MAX_THREADS")
 _PASSED_PREFIXES = (
@@ -136,7 +138,24 @@ def start(run: RunFolder, module: str = ENGINE) -> EngineProcess:
     position = _events_end(run)
     with run.log_file.open("ab") as log:
         process = _spawn(module, [str(run.path.absolute()), "--supervised"], log)
+    _remember(process, run)
     return EngineProcess(process, run, position)
+
+
+def end_predecessor(run: RunFolder) -> bool:
+    """Kills the engine that was last started on this run, if it still lives on this machine; True where it did.
+
+    For whoever has taken the run over: a worker that was only stopped, not killed, still feeds its engine.
+    """
+    try:
+        pid, born = (run.path / PID_FILE).read_text().split()
+    except (OSError, ValueError):
+        return False
+    if _born(int(pid)) != born or born == _UNKNOWN:
+        return False
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(int(pid), signal.SIGKILL)
+    return True
 
 
 class Standby:
@@ -162,6 +181,7 @@ class Standby:
         if idle is not None:
             position = _events_end(run)
             if _handed(idle, run):
+                _remember(idle, run)
                 return EngineProcess(idle, run, position)
             EngineProcess(idle, run, 0).kill()
         return start(run, self._module)
@@ -182,6 +202,18 @@ def _handed(idle: "subprocess.Popen[bytes]", run: RunFolder) -> bool:
     except OSError:
         return False
     return True
+
+
+def _remember(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+    (run.path / PID_FILE).write_text(f"{process.pid} {_born(process.pid)}", encoding="utf-8")
+
+
+def _born(pid: int) -> str:
+    """When a process began, in ticks since the machine did: a number that is used again has another."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return _UNKNOWN
 
 
 def environment() -> dict[str, str]:

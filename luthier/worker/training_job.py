@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from luthier.errors import CorruptFile, DiskFull, LuthierError
+from luthier.runs import launch
 from luthier.runs.events import Failed
 from luthier.runs.run import RunFolder
 from luthier.store import calibrations, devices, jobs, versions
@@ -73,6 +74,7 @@ def _train(work: Work, version: Version, run: RunFolder) -> None:
         return
     if work.job.attempt > 1:
         note(run, f"Attempt {work.job.attempt}, on {work.worker}.")
+        launch.end_predecessor(run)
     ending = follow(work, version, work.standby.start(run))
     if ending.gone:
         _forget(work, run)

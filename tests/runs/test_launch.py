@@ -162,3 +162,12 @@ def test_a_file_in_the_working_directory_is_not_taken_for_a_library(
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the working directory')")
     monkeypatch.chdir(tmp_path)
     assert isinstance(list(launch.start(run, FAKE).events())[-1], Finished)
+
+
+def test_who_takes_a_run_over_ends_the_engine_of_a_starter_that_was_only_stopped(playing: Playing) -> None:
+    run = playing([["deaf"], ["started"], ["sleep", 600]])
+    engine = launch.start(run, FAKE)
+    next(engine.events())
+    assert launch.end_predecessor(run)
+    assert engine.wait(5) == -signal.SIGKILL
+    assert not launch.end_predecessor(run)
