@@ -44,7 +44,7 @@ def engine(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("torch", Verdict.OK, f"{facts['torch']}, {facts['threads']} threads")
     yield _devices(facts["devices"])
-    yield _bf16(facts["bf16"], facts["devices"])
+    yield _bf16(facts["devices"])
 
 
 def _engine_facts() -> dict[str, Any]:
@@ -60,20 +60,25 @@ def _engine_facts() -> dict[str, Any]:
     return facts
 
 
-def _devices(devices: list[Any]) -> Finding:
-    names = [device if isinstance(device, str) else str(device.get("name") or device.get("id")) for device in devices]
-    if any(not name.lower().startswith("cpu") for name in names):
+def _devices(devices: list[dict[str, Any]]) -> Finding:
+    names = [f"{device['name']} ({device['id']}{_memory(device)})" for device in devices]
+    if any(device["id"] != "cpu" for device in devices):
         return Finding("devices", Verdict.OK, ", ".join(names))
-    remedy = "small models train well on it; large ones want an NVIDIA or Apple accelerator"
-    return Finding("devices", Verdict.WARN, "processor only", remedy)
+    remedy = "small models train well on a processor; large ones want an NVIDIA or Apple accelerator"
+    return Finding("devices", Verdict.WARN, f"{names[0]}, no accelerator", remedy)
 
 
-def _bf16(native: bool, devices: list[Any]) -> Finding:
-    if native:
-        return Finding("bf16", Verdict.OK, "native")
-    return Finding(
-        "bf16", Verdict.WARN, "not native on this processor", "training runs in float32, about three times slower"
-    )
+def _memory(device: dict[str, Any]) -> str:
+    return f", {device['memory_mb'] / 1024:.0f} GB" if device.get("memory_mb") else ""
+
+
+def _bf16(devices: list[dict[str, Any]]) -> Finding:
+    """The default device, which trainings take, stands last."""
+    name = devices[-1]["name"]
+    if devices[-1]["bf16"]:
+        return Finding("bf16", Verdict.OK, f"native on {name}")
+    remedy = "training runs in float32: right, but about three times slower than on a device that has it"
+    return Finding("bf16", Verdict.WARN, f"not native on {name}", remedy)
 
 
 def weights(settings: Settings) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ def command(options: Options, /, owner: str, on_ready: Callable[[], None]) -> in
     from luthier.worker import loop
 
     settings = options.settings()
-    access_log.configure(settings.log_format)
     with opened(settings):
         on_ready()
+    access_log.configure(settings.log_format)
     return loop.run(settings, owner)

@@ -10,7 +10,9 @@ import pytest
 from luthier.commands import doctor_checks, file_systems
 from luthier.commands.command_line import run
 
-ENGINE = {"torch": "2.15.0", "devices": ["cpu"], "bf16": False, "threads": 2}
+CPU = {"id": "cpu", "name": "a processor", "bf16": False, "memory_mb": 0}
+GPU = {"id": "cuda:0", "name": "NVIDIA H100", "bf16": True, "memory_mb": 81920}
+ENGINE = {"torch": "2.15.0", "devices": [CPU], "threads": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,15 @@ def test_commands_that_open_the_database_refuse_a_network_file_system(
         assert run(command) == 2
         assert "network file system (cifs)" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_an_accelerator_and_its_bf16_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_checks, "_engine_facts", lambda: ENGINE | {"devices": [CPU, GPU]})
+    _, found = doctor(capsys)
+    assert (found["devices"]["verdict"], found["bf16"]["verdict"]) == ("ok", "ok")
+    assert "NVIDIA H100 (cuda:0, 80 GB)" in found["devices"]["says"]
 
 
 def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
