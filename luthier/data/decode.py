@@ -102,7 +102,7 @@ def _jpeg(data: bytes, image_format: str, smallest_side: int) -> _Stored:
     try:
         pixels: Pixels | Image.Image = decode_jpeg(data, header, smallest_side)
     except OddSubsamplingError:
-        pixels = open_with_pillow(data, image_format).image
+        pixels = open_with_pillow(header.pixels_only, image_format).image
     return _Stored(pixels, orientation(header.exif), image_format)
 
 

@@ -15,6 +15,10 @@ from luthier.errors import ImageDecodeError
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}  # TEM, RST0-7, SOI: markers that stand alone
 _SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0-15: frame headers
 _START_OF_SCAN, _END_OF_IMAGE, _APP1, _APP14 = 0xDA, 0xD9, 0xE1, 0xEE
+# APP1 to APP13, APP15, comment: EXIF, colour profiles, thumbnails. The decoder never sees them, so that a damaged
+# profile does not matter.
+_BALLAST = {*range(0xE1, 0xEE), 0xEF, 0xFE}
+_DECODER_ERRORS = (ValueError, KeyError, RuntimeError)
 
 # libjpeg warns of these and goes on with grey or garbage in the picture; its other warnings are harmless.
 _DAMAGE = ("premature end of data", "bad huffman code", "corrupt data", "too large")
@@ -29,6 +33,7 @@ class Header:
     components: int
     exif: bytes
     adobe: bool  # an Adobe marker: CMYK is stored inverted
+    pixels_only: bytes  # the file without what does not make pixels
 
 
 class OddSubsamplingError(Exception):
@@ -39,6 +44,7 @@ def read_header(data: bytes) -> Header:
     """Raises ImageDecodeError where the file ends or breaks before its picture begins."""
     width = height = components = 0
     exif, adobe, position = b"", False, 2
+    kept = [data[:2]]
     while True:
         marker, start, end = _segment(data, position)
         if marker in (_START_OF_SCAN, _END_OF_IMAGE):
@@ -50,9 +56,11 @@ def read_header(data: bytes) -> Header:
             exif = body
         elif marker == _APP14 and body.startswith(b"Adobe"):
             adobe = True
+        if marker not in _BALLAST:
+            kept.append(data[position:end])
         position = end
     check_size(width, height)
-    return Header(width, height, components, exif, adobe)
+    return Header(width, height, components, exif, adobe, b"".join([*kept, data[position:]]))
 
 
 def _segment(data: bytes, position: int) -> tuple[int, int, int]:
@@ -79,26 +87,26 @@ def decode_jpeg(data: bytes, header: Header, smallest_side: int = 0) -> Pixels:
     Raises ImageDecodeError, and OddSubsamplingError where another decoder should try.
     """
     try:
-        _, _, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError as error:
+        _, _, colours, _ = simplejpeg.decode_jpeg_header(header.pixels_only, strict=False)
+    except _DECODER_ERRORS as error:
         raise OddSubsamplingError from error
     if colours == "CMYK" or header.components == 4:
-        return _rgb_of_cmyk(_turbo(data, "CMYK", smallest_side), inverted=header.adobe)
-    return _turbo(data, "RGB", smallest_side)
+        return _rgb_of_cmyk(_turbo(data, header, "CMYK", smallest_side), inverted=header.adobe)
+    return _turbo(data, header, "RGB", smallest_side)
 
 
-def _turbo(data: bytes, colours: str, smallest_side: int) -> Pixels:
+def _turbo(data: bytes, header: Header, colours: str, smallest_side: int) -> Pixels:
     try:
-        return _scaled(data, colours, smallest_side, strict=True)
-    except ValueError as error:
+        return _scaled(header.pixels_only, colours, smallest_side, strict=True)
+    except _DECODER_ERRORS as error:
         reason = str(error)
     if "premature end of jpeg" in reason.lower():
         raise ends_early(data)
     if any(word in reason.lower() for word in _DAMAGE):
         raise ImageDecodeError(f"the JPEG data is damaged: {reason}")
     try:
-        return _scaled(data, colours, smallest_side, strict=False)
-    except ValueError as error:
+        return _scaled(header.pixels_only, colours, smallest_side, strict=False)
+    except _DECODER_ERRORS as error:
         raise ImageDecodeError(f"the JPEG data is damaged: {error}") from error
 
 

@@ -75,7 +75,7 @@ def _blamed(error: Exception, data: bytes, image_format: str) -> ImageDecodeErro
     if isinstance(error, EOFError) or any(word in reason.lower() for word in _ENDS):
         return ends_early(data)
     if isinstance(error, UnidentifiedImageError):
-        return ImageDecodeError(f"the {image_format} header is damaged")
+        return ImageDecodeError(f"the {image_format} header is damaged, or the file ends early at byte {len(data)}")
     if isinstance(error, Image.DecompressionBombError):
         return ImageDecodeError(f"the picture is far over {MAX_PIXELS // 1_000_000} megapixels: make it smaller")
     return ImageDecodeError(f"the {image_format} data is damaged: {shown(reason)}")
@@ -114,7 +114,7 @@ def _stretched(image: Image.Image) -> Image.Image:
     if high > low:
         for top in range(0, len(numbers), _ROWS):
             strip = np.nan_to_num(numbers[top : top + _ROWS].astype(np.float64), nan=low, posinf=low, neginf=low)
-            grey[top : top + _ROWS] = np.rint((strip - low) * (255.0 / (high - low)))
+            grey[top : top + _ROWS] = np.rint((strip - low) * 255.0 / (high - low))
     return Image.fromarray(grey)
 
 

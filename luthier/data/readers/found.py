@@ -35,7 +35,7 @@ class ReadResult:
 
 
 def name_problem(name: str) -> str:
-    """Why `name` cannot be a concept's id and name, "" if it can: the platform's rule, so that folders fit there too."""
+    """Why `name` cannot be a concept's id and name, "" if it can: the platform's own rule, for folders may go there."""
     if not 1 <= len(name) <= LONGEST_NAME:
         return f"its name has {len(name)} characters, at most {LONGEST_NAME} are allowed"
     if name != name.strip():

@@ -192,7 +192,6 @@ def _split(examples: list[Example], result: ReadResult, seed: int) -> list[Examp
         _note_missing(given, result)
     items = [Item(example.blob, next(iter(example.labels))) for example in free if not example.invalid]
     splits = assign_splits(items, ratios, seed) if items else {}
-    placed = [_placed(example, splits) for example in examples]
     kept, left_out = without_leaks([_placed(example, splits) for example in examples])
     _note_leaks(kept, left_out, result)
     return kept
