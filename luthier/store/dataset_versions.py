@@ -51,7 +51,14 @@ def create(
     taken = select(table.c.seq).where(table.c.app == app, table.c.dataset == dataset, table.c.id == id)
     if connection.execute(taken).first():
         raise DuplicateId(f"duplicate id: the dataset has a version {shown(id)!r} already")
-    row = {"app": app, "dataset": dataset, "id": id, "status": int(Status.PENDING), "origin": origin, "message": message}
+    row = {
+        "app": app,
+        "dataset": dataset,
+        "id": id,
+        "status": int(Status.PENDING),
+        "origin": origin,
+        "message": message,
+    }
     times = {"created_at": time, "modified_at": time}
     try:
         result = connection.execute(insert(table).values(**row, **times, split=json.dumps(split or DEFAULT_SPLIT)))
