@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from luthier.errors import InvalidModel, InvalidRequest, LimitExceeded, ModelDoesNotExist, shown
 from luthier.rpcs import training_request
 from luthier.rpcs.context import Context, batch_of, page_of
-from luthier.rpcs.estimates import ask_for_measurement
 from luthier.rpcs.ids import new_id
 from luthier.rpcs.model_lookup import model_of, version_of
 from luthier.rpcs.model_message import model_message, version_message, without_own
@@ -41,8 +40,6 @@ def PostModelVersions(ctx: Context, request: service_pb2.PostModelVersionsReques
         model = model_of(ctx, connection, request.user_app_id, request.model_id)  # it may be gone by now
         _check_queue(ctx, connection)
         version = _queue(ctx, connection, model, wanted)
-    if wanted.estimate.to_measure:
-        ask_for_measurement(ctx, [wanted.estimate.to_measure])
     return service_pb2.SingleModelResponse(model=model_message(model, version, ctx.settings))
 
 

@@ -18,7 +18,7 @@ from luthier.catalog.template import Template
 from luthier.errors import InvalidPredictRequest, InvalidRequest, InvalidTrainingParams, MissingWeights, shown
 from luthier.rpcs import training_data
 from luthier.rpcs.context import Context
-from luthier.rpcs.estimates import PLATFORM_KEYS, Estimate, estimate
+from luthier.rpcs.estimates import PLATFORM_KEYS, estimate
 from luthier.rpcs.model_lookup import model_of, version_or_newest
 from luthier.rpcs.model_message import without_own
 from luthier.rpcs.patching import kept
@@ -43,7 +43,6 @@ class TrainingRequest:
     request: dict[str, Any]
     message: bytes
     data: NamedData
-    estimate: Estimate
 
 
 def read(
@@ -64,7 +63,7 @@ def read(
     data = training_data.dataset_of(connection, model, sent.train_info, params)
     found = training_data.learnable(connection, model, concepts, data)
     training_data.check_learnable(found, concepts, _exclusive(template, values))
-    guess = estimate(connection, template, values, found.split)
+    seconds = estimate(connection, template, values, found.split).seconds
     request = {
         "template": template.id,
         "given": given,
@@ -74,10 +73,10 @@ def read(
         "dataset_version_id": _named(params, "dataset_version_id", sent.train_info.dataset.version.id),
         "invalid_data_tolerance_percent": tolerance,
         "resume_from": {"model_id": resumed.model_id, "version_id": resumed.id} if resumed else None,
-        "estimated_seconds": guess.seconds,
+        "estimated_seconds": seconds,
         "seed": _seed(values),
     }
-    return TrainingRequest(template, request, _message(sent, concepts, most, description), data, guess)
+    return TrainingRequest(template, request, _message(sent, concepts, most, description), data)
 
 
 def _template(model: ModelRow, params: Mapping[str, Any]) -> Template:

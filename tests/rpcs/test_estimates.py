@@ -1,0 +1,190 @@
+"""The training time estimate: its arithmetic, where its figures come from, and what is measured because of it."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+
+from luthier.catalog.model_type import all_templates, find_template
+from luthier.errors import DoesNotExist, InvalidRange, InvalidRequest, InvalidTrainingParams, ModelDoesNotExist
+from luthier.rpcs import training_time
+from luthier.rpcs.context import Context
+from luthier.rpcs.estimates import PostModelVersionsTrainingTimeEstimate
+from luthier.rpcs.training_time import Costs, Workload
+from luthier.store import calibrations, devices, jobs
+from luthier.store.calibrations import Calibration
+from tests.rpcs.test_model_versions import counts_of, frozen
+from tests.rpcs.trainable import IN_APP, TINY, add_concept, add_dataset, add_input, make_model, training
+
+MEASURED = Calibration(TINY, "visual-classifier", 32, 64, "cpu/2", 0.1, 0.001, 5.0, 0.5, 0.0246)
+
+
+@pytest.fixture
+def ready(ctx: Context) -> Context:
+    make_model(ctx)
+    with ctx.database.write() as connection:
+        devices.seen(connection, "w", "cpu/2", "cpu")
+    return ctx
+
+
+def measured(ctx: Context, calibration: Calibration = MEASURED) -> None:
+    with ctx.database.write() as connection:
+        calibrations.record(connection, calibration)
+
+
+def ask(ctx: Context, *versions: resources_pb2.ModelVersion, count: int = 0) -> Any:
+    request = service_pb2.PostModelVersionsTrainingTimeEstimateRequest(
+        user_app_id=IN_APP, model_id="m", model_versions=versions, estimated_input_count=count
+    )
+    return PostModelVersionsTrainingTimeEstimate(ctx, request)
+
+
+def seconds(ctx: Context, version: resources_pb2.ModelVersion, count: int = 0) -> int:
+    return int(ask(ctx, version, count=count).training_time_estimates[0].seconds)
+
+
+def just(template: str, **params: Any) -> resources_pb2.ModelVersion:
+    return training(template, concepts=(), **params)
+
+
+def test_the_arithmetic_counts_steps_validation_start_and_checkpoints() -> None:
+    work = Workload(train_items=800, validation_items=100, test_items=50, epochs=3, batch_size=16, gflops_per_item=1.0)
+    costs = Costs(seconds_per_step=0.5, seconds_per_validation_item=0.01, start_seconds=7.0, checkpoint_seconds=2.0)
+    steps, judged, checkpoints = 3 * 50 * 0.5, (3 * 100 + 50) * 0.01, 4 * 2.0
+    assert training_time.training_seconds(work, costs) == pytest.approx(7.0 + steps + judged + checkpoints)
+
+
+@pytest.mark.parametrize("field", ["start_seconds", "checkpoint_seconds", "seconds_per_step"])
+def test_each_cost_is_in_the_sum(field: str) -> None:
+    work = Workload(100, 10, 10, 2, 8, 1.0)
+    costs = Costs(0.1, 0.01, 1.0, 1.0)
+    dearer = replace(costs, **{field: 10 * getattr(costs, field)})
+    assert training_time.training_seconds(work, dearer) > training_time.training_seconds(work, costs)
+
+
+def test_a_calibration_scales_with_computation_and_batch_size() -> None:
+    work = Workload(100, 10, 10, 2, batch_size=32, gflops_per_item=2 * MEASURED.gflops_per_item)
+    costs = training_time.scaled(MEASURED, work)
+    assert costs.seconds_per_step == pytest.approx(0.1 * 2 * 32 / 64)
+    assert costs.seconds_per_validation_item == pytest.approx(0.002)
+    assert costs.start_seconds == 5.0
+
+
+def test_the_nearest_calibration_is_of_the_same_template_then_of_the_same_weight() -> None:
+    template = find_template("visual-classifier", TINY)
+    work = training_time.workload(template, template.defaults(), (80, 10, 10))
+    same = replace(MEASURED, batch_size=8)
+    heavy = replace(MEASURED, template="heavy", gflops_per_item=50.0)
+    light = replace(MEASURED, template="light", gflops_per_item=0.03)
+    assert training_time.nearest([heavy, light, same], template, work) is same
+    assert training_time.nearest([heavy, light], template, work) is light
+    assert training_time.nearest([], template, work) is None
+
+
+def test_the_splits_add_up() -> None:
+    for items in (0, 1, 7, 100, 1797):
+        assert sum(training_time.split_of(items)) == items
+
+
+def test_a_measurement_for_exactly_this_is_taken_as_it_is(ready: Context) -> None:
+    measured(ready)
+    answer = ask(ready, just(TINY, num_epochs=10), count=1000)
+    expected = 5.0 + 10 * 800 / 64 * 0.1 + (10 * 100 + 100) * 0.001 + 11 * 0.5
+    assert answer.training_time_estimates[0].seconds == pytest.approx(expected, abs=1)
+    assert (answer.status.code, answer.status.details) == (10000, "")
+    assert jobs.claim(ready.database, "w", "training") is None
+
+
+def test_another_batch_size_is_a_first_estimate_and_is_measured_once(ready: Context) -> None:
+    measured(ready)
+    for _ in range(3):
+        answer = ask(ready, just(TINY, batch_size=32), count=1000)
+        assert "first estimate" in answer.status.details and TINY in answer.status.details
+    job = jobs.claim(ready.database, "w", "training")
+    assert job is not None and job.kind == "calibration"
+    assert job.payload["template"] == TINY
+    assert job.payload["model_type"] == "visual-classifier"
+    assert job.payload["hyperparameters"] == {"image_size": 32, "batch_size": 32}
+    assert jobs.claim(ready.database, "w", "training") is None
+    ask(ready, just(TINY, batch_size=32), count=1000)
+    assert jobs.claim(ready.database, "w", "training") is None, "one that runs is not asked for again"
+
+
+def test_a_calibration_that_failed_is_not_asked_for_again_at_once(ready: Context) -> None:
+    ask(ready, just(TINY), count=10)
+    job = jobs.claim(ready.database, "w", "training")
+    assert job is not None
+    with ready.database.write() as connection:
+        jobs.fail(connection, job, "no", retry=False)
+    ask(ready, just(TINY), count=10)
+    assert jobs.claim(ready.database, "w", "training") is None
+
+
+def test_without_any_measurement_there_is_an_estimate_all_the_same(ctx: Context) -> None:
+    make_model(ctx)
+    answer = ask(ctx, just(TINY), count=100)
+    assert answer.training_time_estimates[0].seconds > 0
+    assert "nothing was measured" in answer.status.details
+
+
+def test_more_inputs_and_epochs_take_longer(ready: Context) -> None:
+    measured(ready)
+    assert seconds(ready, just(TINY), 10_000) > seconds(ready, just(TINY), 1000)
+    assert seconds(ready, just(TINY, num_epochs=40), 1000) > seconds(ready, just(TINY), 1000)
+    assert seconds(ready, just("MMClassification_ResNet_50_RSB_A1"), 1000) > seconds(ready, just(TINY), 1000)
+
+
+def test_every_listed_template_gets_an_answer_under_three_seconds(ready: Context) -> None:
+    """Also the guide's snippet, which asks a classifier about MMDetection_FasterRCNN."""
+    measured(ready)
+    names = {template.id for template in all_templates()} | {"MMDetection", "MMClassification", "HuggingFace"}
+    assert "MMDetection_FasterRCNN" in names
+    for name in sorted(names):
+        began = time.monotonic()
+        assert seconds(ready, just(name), 100) >= 1, name
+        assert time.monotonic() - began < 3
+
+
+def test_several_versions_get_an_answer_each(ready: Context) -> None:
+    answer = ask(ready, just(TINY), just("MMDetection_FasterRCNN"), count=100)
+    assert len(answer.training_time_estimates) == 2
+
+
+def test_a_frozen_version_is_counted_as_it_was_split(ready: Context) -> None:
+    measured(ready)
+    counts = {**counts_of(320, 320), "splits": {"train": 640, "val": 0, "test": 0}}
+    frozen(ready, add_dataset(ready, "d"), "v1", counts)
+    expected = 5.0 + 10 * 640 / 64 * 0.1 + 11 * 0.5
+    found = seconds(ready, just(TINY, num_epochs=10, dataset_version_id="v1"))
+    assert found == pytest.approx(expected, abs=1)
+
+
+def test_without_a_count_the_inputs_of_dataset_or_app_count(ready: Context) -> None:
+    with pytest.raises(InvalidRequest, match="estimated_input_count"):
+        ask(ready, just(TINY))
+    dataset, cat = add_dataset(ready, "d"), add_concept(ready, "cat")
+    for number in range(30):
+        add_input(ready, str(number), {cat: 1}, dataset=dataset if number < 5 else 0)
+    measured(ready, replace(MEASURED, seconds_per_step=64.0))
+    assert seconds(ready, just(TINY)) > seconds(ready, just(TINY, dataset_id="d"))
+
+
+def test_bad_requests(ready: Context) -> None:
+    with pytest.raises(InvalidTrainingParams, match="template is missing"):
+        ask(ready, resources_pb2.ModelVersion(), count=10)
+    with pytest.raises(InvalidTrainingParams, match="MMDetection_FasterRCNN"):
+        ask(ready, just("MMDetection_FasterRCN"), count=10)
+    with pytest.raises(InvalidTrainingParams, match="num_epochs"):
+        ask(ready, just(TINY, num_epoch=1), count=10)
+    with pytest.raises(InvalidRange):
+        ask(ready, just(TINY), count=2**60)
+    with pytest.raises(DoesNotExist):
+        ask(ready, just(TINY, dataset_version_id="nonsense"))
+    with pytest.raises(InvalidRequest):
+        ask(ready, count=10)
+    request = service_pb2.PostModelVersionsTrainingTimeEstimateRequest(user_app_id=IN_APP, model_id="nonsense")
+    request.model_versions.add()
+    with pytest.raises(ModelDoesNotExist):
+        PostModelVersionsTrainingTimeEstimate(ready, request)
