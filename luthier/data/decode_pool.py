@@ -52,7 +52,7 @@ class DecodeProcess:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._helper: _Helper | None = None
-        self.deaths = 0  # helpers that were killed or crashed over a file
+        self.deaths = 0  # helpers that crashed, were killed, or were ended because they took too long
 
     def check(self, path: Path) -> DecodeResult:
         """Decodes the file in full; a bad file is a result, never an exception."""
@@ -61,12 +61,19 @@ class DecodeProcess:
     def check_many(self, paths: Sequence[Path]) -> list[DecodeResult]:
         """The same for many files, in order; files are sent ahead, so that small ones cost no round trip each."""
         results: list[DecodeResult] = []
+        suspect = -1  # a file over which a helper died; it may have been killed for no fault of the file's
         with self._lock:
             while len(results) < len(paths):
                 helper = self._ready()
                 results += helper.answers(paths[len(results) :], self._seconds)
-                if len(results) < len(paths):
-                    results.append(self._blame(helper))
+                if len(results) == len(paths):
+                    break
+                crash = self._ended(helper)
+                if crash and suspect != len(results):
+                    suspect = len(results)
+                    continue
+                reason = crash or f"decoding took longer than {self._seconds:g} s"
+                results.append(DecodeResult(False, ImageDecodeError.code, reason))
         return results
 
     def close(self) -> None:
@@ -86,12 +93,12 @@ class DecodeProcess:
             self._helper = _Helper(self._memory_mb)
         return self._helper
 
-    def _blame(self, helper: "_Helper") -> DecodeResult:
-        """The verdict on the file over which `helper` died or fell silent."""
-        reason = helper.end(self._seconds)
+    def _ended(self, helper: "_Helper") -> str:
+        """How the helper that gave no answer died; "" where it is alive and silent. Either way it is gone then."""
+        crash = helper.end()
         self._helper = None
         self.deaths += 1
-        return DecodeResult(False, ImageDecodeError.code, reason)
+        return crash
 
 
 class _Helper:
@@ -146,15 +153,15 @@ class _Helper:
         line, _, self._received = self._received.partition(b"\n")
         return line
 
-    def end(self, seconds: float) -> str:
-        """Ends a helper that gave no answer, and says what became of it."""
+    def end(self) -> str:
+        """Ends a helper that gave no answer; how it died, "" if it had not."""
+        crash = ""
         with suppress(subprocess.TimeoutExpired):
             code = self._process.wait(0.2)
-            self.close()
             cause = f"signal {-code}" if code < 0 else f"exit code {code}"
-            return f"the decoder crashed over this file ({cause})"
+            crash = f"the decoder crashed over this file ({cause})"
         self.close()
-        return f"decoding took longer than {seconds:g} s"
+        return crash
 
     def close(self) -> None:
         self._process.kill()
