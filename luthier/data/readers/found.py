@@ -74,7 +74,7 @@ def _entry_problem(entry: os.DirEntry[str], path: Path, root: Path) -> str:
     try:
         target = path.resolve(strict=True)
         mode = target.stat().st_mode
-    except OSError:  # a loop is one, too
+    except (OSError, RuntimeError):  # a loop is either, by the version of Python
         return "it is a link that leads nowhere"
     if not target.is_relative_to(root):
         return "it is a link that leads out of the folder"
