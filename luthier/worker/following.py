@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 WRITE_SECONDS = 1.0  # between writes of progress and log
 WARM_AFTER_SECONDS = 15.0  # the next idle engine loads its libraries when this one is well under way
-CANCEL_GRACE_SECONDS = 3.0  # for a cancelled training to save where it stands
+CANCEL_GRACE_SECONDS = 2.7  # to save where it stands; the engine itself gives up after 2.5
 DRAIN_GRACE_SECONDS = 20.0
 
 

@@ -70,8 +70,13 @@ def worker_name(pid: int | None = None) -> str:
 
 
 class Worker:
-    def __init__(self, settings: Settings, name: str = "", engine: str = ENGINE) -> None:
+    """`engine` is the module that trains; without `introduce` the worker neither asks it what device it has nor has that
+    measured.
+    """
+
+    def __init__(self, settings: Settings, name: str = "", engine: str = ENGINE, *, introduce: bool = True) -> None:
         self.settings = settings
+        self._introduces = introduce
         self.name = name or worker_name()
         self.database = Database.at(settings.database_file)
         self.blobs = Blobs(settings.blobs_folder.absolute(), settings.disk_reserve_mb)
@@ -89,7 +94,8 @@ class Worker:
             self._thread(f"{lane.name}-{'-'.join(lane.kinds) or 'any'}", partial(self._work, lane))
         self._thread("sweeper", self._sweep)
         self._thread("housekeeping", self._tidy)
-        self._thread("device", self._introduce)
+        if self._introduces:
+            self._thread("device", self._introduce)
 
     def drain(self) -> None:
         """Takes no more jobs; running trainings save where they stand and go back to the queue."""

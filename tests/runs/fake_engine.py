@@ -86,6 +86,10 @@ class Play:
         (self.run / "report.json").write_text(json.dumps(report))
         self.event(Finished(10, 2, "checkpoints/best", METRICS, False, 5.0, 4.0, 0.4, 0.1, 0.5, 0.1, 20.0, 100.0))
 
+    def do_finish_damaged(self) -> None:
+        self.do_finish()
+        (self.run / "checkpoints" / "best" / "model.safetensors").write_bytes(b"wejghts")
+
     def do_fail(self, code: int, reason: str, details: str, retryable: bool = False) -> None:
         self.event(Failed(code, reason, details, retryable))
         sys.exit(1)
