@@ -65,11 +65,14 @@ def add(connection: Connection, app: int, user: str, status: int, items: Sequenc
     time, table = now(), tables.annotations
     same = {"app": app, "user": user, "status": status, "created_at": time, "modified_at": time}
     rows = [{"input": item.input, "id": item.id, "own": item.own, "message": item.message, **same} for item in items]
-    statement = insert(table).returning(table.c.seq, sort_by_parameter_order=True)
-    try:
-        seqs = list(connection.execute(statement, rows).scalars())
+    try:  # without RETURNING: on SQLite that would be a statement per row
+        connection.execute(insert(table), rows)
     except IntegrityError as error:
         raise DuplicateId(f"duplicate id: one of {', '.join(shown(item.id) for item in items[:10])}") from error
+    inputs, ids = {item.input for item in items}, {item.id for item in items}
+    query = select(table.c.input, table.c.id, table.c.seq).where(table.c.input.in_(inputs), table.c.id.in_(ids))
+    found = {(row.input, row.id): int(row.seq) for row in connection.execute(query)}
+    seqs = [found[item.input, item.id] for item in items]
     _add_labels(connection, [(seq, item.input, item.labels) for seq, item in zip(seqs, items, strict=True)])
     return seqs
 

@@ -66,13 +66,12 @@ def add(connection: Connection, app: int, items: Sequence[NewInput], input_job: 
         return []
     time = now()
     same = {"app": app, "details": "", "input_job": input_job, "created_at": time, "modified_at": time}
-    statement = insert(tables.inputs).returning(tables.inputs.c.seq, sort_by_parameter_order=True)
-    try:
-        seqs = connection.execute(statement, [vars(item) | same for item in items]).scalars().all()
+    try:  # without RETURNING: on SQLite that would be a statement per row
+        connection.execute(insert(tables.inputs), [vars(item) | same for item in items])
     except IntegrityError as error:  # PostgreSQL: another call with one of these ids was quicker
         raise TryAgain("another call is making an input of the same id; send it again") from error
-    made = (vars(item) | {"app": app, "details": "", "created_at": time, "modified_at": time} for item in items)
-    return [InputRow(seq=seq, **values) for seq, values in zip(seqs, made, strict=True)]
+    made = find_many(connection, app, [item.id for item in items])
+    return [made[item.id] for item in items]
 
 
 def find(connection: Connection, app: int, id: str) -> InputRow | None:
