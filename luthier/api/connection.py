@@ -65,6 +65,7 @@ class Connection(HttpToolsProtocol):
     """Call `check` about once a second."""
 
     def connection_made(self, transport: Any) -> None:
+        self.access_log = False  # uvicorn's own would write the query down, and with it what must not be logged
         self.counting = CountingTransport(transport)
         super().connection_made(cast(asyncio.Transport, self.counting))
         self.header_since: float | None = self.loop.time()  # while a request's head is awaited
@@ -107,7 +108,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def send_400_response(self, msg: str) -> None:
-        self.refuse(BadRequestFormat("this is not HTTP/1.1 as it should be"))
+        self.refuse(BadRequestFormat("the request is not well-formed HTTP"))
 
     def refuse(self, error: LuthierError) -> None:
         """Answer from here, where no application was asked yet or it has not begun to answer; then close."""

@@ -108,7 +108,7 @@ class RestApp:
         if not declared.isdigit() or int(declared) > EARLY_CHECK_BYTES:
             loop = asyncio.get_running_loop()
             check = self._dispatcher.authenticate
-            await loop.run_in_executor(self._pools.calls, check, target.method, credentials)
+            await loop.run_in_executor(self._pools.reads, check, target.method, credentials)
         return await read_body(request.receive, request.headers, self._limit)
 
     def _serve(

@@ -110,8 +110,8 @@ class ApiServer:
         )
 
     def _pages(self) -> dict[str, Page]:
-        health = Health(self._settings, self._database, self._pools.calls)
-        files = Files(self._settings, self._database, self._pools.calls)
+        health = Health(self._settings, self._database, self._pools.reads)
+        files = Files(self._settings, self._database, self._pools.reads)
         return {
             "/livez": health.livez,
             "/readyz": health.readyz,

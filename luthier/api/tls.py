@@ -65,7 +65,7 @@ def _given(settings: Settings) -> Certificate:
 
 
 def _own(folder: Path, wanted: list[str]) -> Certificate:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True)
     authority_file, authority_key_file = folder / "ca.pem", folder / "ca.key"
     authority, authority_key = _load(authority_file, authority_key_file)
     if authority is None or authority_key is None or not _fresh(authority):

@@ -10,7 +10,9 @@ def test_generated_files_are_what_the_generator_makes(tmp_path: Path) -> None:
     generator.generate(tmp_path)
     for name in generator.GENERATED:
         committed = (generator.ROOT / name).read_text(encoding="utf-8")
-        assert (tmp_path / name).read_text(encoding="utf-8") == committed, f"{name}: run python -m luthier.wire.generate"
+        assert (tmp_path / name).read_text(encoding="utf-8") == committed, (
+            f"{name}: run python -m luthier.wire.generate"
+        )
 
 
 def test_every_rpc_of_the_published_service_is_in_the_table() -> None:
