@@ -3,6 +3,8 @@
 What a client set is in the stored message; status, times, counts, results and the log's address are laid over it here.
 """
 
+from functools import lru_cache
+
 from clarifai_grpc.grpc.api import resources_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 from google.protobuf.struct_pb2 import Struct
@@ -10,7 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 from luthier.rpcs.context import status, timestamp
 from luthier.rpcs.prediction_settings import DEFAULTS
 from luthier.settings import Settings
-from luthier.store.models import ModelRow
+from luthier.store.models import ModelAndVersion, ModelRow
 from luthier.store.secrets import signed_log_url
 from luthier.store.versions import Status, Version
 
@@ -90,6 +92,12 @@ def model_message(
         model.output_info.params.MergeFrom(model.model_version.output_info.params)
         model.output_info.output_config.CopyFrom(model.model_version.output_info.output_config)
     return model
+
+
+@lru_cache(maxsize=64)
+def stored_message(stored: ModelAndVersion, settings: Settings) -> resources_pb2.Model:
+    """The same from stored rows, built once for each state of them. Copy it; never change it."""
+    return model_message(stored.model, stored.version, settings)
 
 
 def brief_model(row: ModelRow, version: Version) -> resources_pb2.Model:

@@ -14,8 +14,8 @@ from luthier.errors import InvalidModel, InvalidRequest, LimitExceeded, ModelDoe
 from luthier.rpcs import training_request
 from luthier.rpcs.context import Context, batch_of, page_of
 from luthier.rpcs.ids import new_id
-from luthier.rpcs.model_lookup import model_of, version_of
-from luthier.rpcs.model_message import model_message, version_message, without_own
+from luthier.rpcs.model_lookup import model_and_version, model_of, version_of
+from luthier.rpcs.model_message import model_message, stored_message, version_message, without_own
 from luthier.rpcs.patching import action_of, patch
 from luthier.rpcs.training_request import TrainingRequest
 from luthier.store import dataset_versions, jobs, models, versions
@@ -47,9 +47,10 @@ def GetModelVersion(
     ctx: Context, request: service_pb2.GetModelVersionRequest
 ) -> service_pb2.SingleModelVersionResponse:
     with ctx.database.read() as connection:
-        model = model_of(ctx, connection, request.user_app_id, request.model_id)
-        version = version_of(connection, model, request.version_id)
-    return service_pb2.SingleModelVersionResponse(model_version=version_message(version, ctx.settings))
+        if not request.version_id:
+            raise InvalidRequest("version_id is empty; name the model version")
+        stored = model_and_version(ctx, connection, request.user_app_id, request.model_id, request.version_id)
+    return service_pb2.SingleModelVersionResponse(model_version=stored_message(stored, ctx.settings).model_version)
 
 
 def ListModelVersions(

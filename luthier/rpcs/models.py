@@ -12,8 +12,8 @@ from luthier.catalog.model_type import MODEL_TYPE_IDS, all_model_types
 from luthier.errors import DuplicateId, InvalidModel, InvalidRequest, JobConflict, ModelDoesNotExist, shown
 from luthier.rpcs.context import MAX_BATCH, MAX_PER_PAGE, Context, app_of, batch_of, page_of, user_of
 from luthier.rpcs.ids import new_id, plain_id
-from luthier.rpcs.model_lookup import model_of, version_or_newest
-from luthier.rpcs.model_message import model_message, version_concepts
+from luthier.rpcs.model_lookup import model_and_version, model_of, version_or_newest
+from luthier.rpcs.model_message import model_message, stored_message, version_concepts
 from luthier.rpcs.patching import action_of, kept, patch
 from luthier.store import jobs, models, versions
 from luthier.store.jobs import State
@@ -64,9 +64,8 @@ def PostModels(ctx: Context, request: service_pb2.PostModelsRequest) -> service_
 def GetModel(ctx: Context, request: service_pb2.GetModelRequest) -> service_pb2.SingleModelResponse:
     """With the named version, else the newest one."""
     with ctx.database.read() as connection:
-        model = model_of(ctx, connection, request.user_app_id, request.model_id)
-        version = version_or_newest(connection, model, request.version_id)
-    return service_pb2.SingleModelResponse(model=model_message(model, version, ctx.settings))
+        stored = model_and_version(ctx, connection, request.user_app_id, request.model_id, request.version_id)
+    return service_pb2.SingleModelResponse(model=stored_message(stored, ctx.settings))
 
 
 def GetModelOutputInfo(ctx: Context, request: service_pb2.GetModelRequest) -> service_pb2.SingleModelResponse:

@@ -3,11 +3,12 @@
 A model's row is its wire message and what it is looked up by; its versions, which change alone, are in `versions`.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import DuplicateId, shown
@@ -32,6 +33,29 @@ class ModelRow:
 
 
 @dataclass(frozen=True)
+class ModelAndVersion:
+    """A model and the columns of one of its versions, as they are stored: equal rows are equal, so it can be a key."""
+
+    model: ModelRow
+    columns: tuple[Any, ...]
+
+    @property
+    def has_version(self) -> bool:
+        return self.columns[0] is not None
+
+    @property
+    def version(self) -> versions.Version | None:
+        """None where the model has no such version."""
+        if not self.has_version:
+            return None
+        values = dict(zip(tables.model_versions.c.keys(), self.columns, strict=True))
+        parsed = {name: json.loads(values[name]) for name in ("request", "results")}
+        model = self.model
+        above = {"model_id": model.id, "model_type": model.model_type, "app": model.app}
+        return versions.Version(**{**values, **parsed, **above, "app_id": model.app_id, "user_id": model.user_id})
+
+
+@dataclass(frozen=True)
 class Wanted:
     """Which models of a list. `keep`, where given, sees each row that passes the rest: it filters what SQL cannot."""
 
@@ -43,6 +67,17 @@ class Wanted:
     descending: bool = False
     keep: Callable[[ModelRow], bool] | None = None
     key: Callable[[ModelRow], str] | None = None  # sorts instead of `order`
+
+
+def find_with_version(
+    connection: Connection, user_id: str, app_id: str, id: str, version_id: str = ""
+) -> ModelAndVersion | None:
+    """A model with the named version, else with its newest: what clients ask for most often."""
+    named = {"user_id": user_id, "app_id": app_id, "id": id}
+    query, values = (_NAMED, {**named, "version_id": version_id}) if version_id else (_NEWEST, named)
+    row = connection.execute(query, values).first()
+    width = len(_MODEL_COLUMNS)
+    return ModelAndVersion(ModelRow(*row[:width]), tuple(row[width:])) if row else None
 
 
 def find(connection: Connection, user_id: str, app_id: str, id: str) -> ModelRow | None:
@@ -154,3 +189,35 @@ def _first(connection: Connection, query: Select[Any]) -> ModelRow | None:
 
 def _all(connection: Connection, query: Select[Any]) -> list[ModelRow]:
     return [ModelRow(**row) for row in connection.execute(query).mappings()]
+
+
+# -- a model with one of its versions, in one query --------------------------------------------------------------------
+
+_ABOVE = {"app_id": tables.apps.c.id, "user_id": tables.users.c.id}
+_MODEL_COLUMNS = [_ABOVE[name] if name in _ABOVE else tables.models.c[name] for name in ModelRow.__dataclass_fields__]
+
+
+def _with_version(join: ColumnElement[bool]) -> Select[Any]:
+    """Prepared once: with bound parameters the statement need not be compiled at each call."""
+    above = tables.models.join(tables.apps, tables.apps.c.seq == tables.models.c.app)
+    joined = above.join(tables.users, tables.users.c.seq == tables.apps.c.user).outerjoin(tables.model_versions, join)
+    return (
+        select(*_MODEL_COLUMNS, *tables.model_versions.c)
+        .select_from(joined)
+        .where(
+            tables.users.c.id == bindparam("user_id"),
+            tables.apps.c.id == bindparam("app_id"),
+            tables.models.c.id == bindparam("id"),
+        )
+    )
+
+
+_newer = tables.model_versions.alias("newer")
+_newest_seq = select(func.max(_newer.c.seq)).where(_newer.c.model == tables.models.c.seq).correlate(tables.models)
+_NEWEST = _with_version(tables.model_versions.c.seq == _newest_seq.scalar_subquery())
+_NAMED = _with_version(
+    and_(
+        tables.model_versions.c.model == tables.models.c.seq,
+        tables.model_versions.c.id == bindparam("version_id"),
+    )
+)
