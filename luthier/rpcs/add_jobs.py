@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import DoesNotExist, InvalidRequest, shown
 from luthier.rpcs import codes
 from luthier.rpcs.context import Context, app_of, page_of, status, timestamp
 from luthier.store import inputs
+from luthier.store.database import Connection
 
 _IN_PROGRESS = 30003
 _RUNNING, _COMPLETED = 64001, 64002

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import (
     DoesNotExist,
@@ -37,6 +36,7 @@ from luthier.rpcs.inputs import find_input
 from luthier.rpcs.patching import action_of, check_metadata, kept, patch
 from luthier.store import annotations, inputs
 from luthier.store.annotations import AnnotationRow
+from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import DoesNotExist, InsufficientScopes, InvalidRequest, shown
 from luthier.rpcs.context import Context, app_of, batch_of, page_of, timestamp, user_of
@@ -12,6 +11,7 @@ from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.listing import wanted_of
 from luthier.rpcs.patching import action_of, kept, patch
 from luthier.store import apps, jobs, resources, tables
+from luthier.store.database import Connection
 
 FIELDS = (
     "name",

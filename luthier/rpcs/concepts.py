@@ -1,13 +1,13 @@
 """Concepts: what inputs are labelled with and models learn. Next: `annotations` for the labels."""
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import DoesNotExist, DuplicateId, InvalidConcept, InvalidRequest, shown
 from luthier.rpcs.context import Context, app_of, batch_of, page_of, timestamp
 from luthier.rpcs.ids import label_id, new_id
 from luthier.rpcs.patching import action_of, kept, patch
 from luthier.store import concepts, resources, tables
+from luthier.store.database import Connection
 
 FIELDS = ("language", "definition", "vocab_id", "visibility", "metadata", "keypoint_info")
 MAX_NAME = 1000  # characters

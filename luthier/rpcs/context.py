@@ -7,7 +7,6 @@ from typing import Any, Protocol, TypeVar
 from clarifai_grpc.grpc.api import resources_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import Connection
 
 from luthier.errors import DoesNotExist, InvalidRange, InvalidRequest, LuthierError, shown
 from luthier.predictors.client import PredictorsClient
@@ -15,7 +14,7 @@ from luthier.rpcs import codes
 from luthier.settings import Settings
 from luthier.store import resources
 from luthier.store.blobs import Blobs
-from luthier.store.database import Database
+from luthier.store.database import Connection, Database
 
 DEFAULT_PER_PAGE = 128
 MAX_PER_PAGE = 1000

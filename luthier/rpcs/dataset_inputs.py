@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import DoesNotExist, InputDoesNotExist, InvalidRequest, LuthierError, shown
 from luthier.rpcs.context import Context, app_of, attempt, batch_of, mixed_status, page_of, timestamp
@@ -12,6 +11,7 @@ from luthier.rpcs.datasets import find_dataset
 from luthier.rpcs.input_message import failed, shown_inputs
 from luthier.rpcs.inputs import find_input
 from luthier.store import datasets, inputs
+from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
 

@@ -6,7 +6,6 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Value
-from sqlalchemy import Connection
 
 from luthier.errors import DatasetVersionConflict, DoesNotExist, InvalidRequest, shown
 from luthier.rpcs import codes
@@ -16,6 +15,7 @@ from luthier.rpcs.datasets import find_dataset, refuse_in_use
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.patching import action_of, kept, patch
 from luthier.store import dataset_versions, jobs
+from luthier.store.database import Connection
 from luthier.store.dataset_versions import DatasetVersionRow
 from luthier.store.resources import AppRow, Row
 

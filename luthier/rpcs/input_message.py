@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from clarifai_grpc.grpc.api import resources_pb2
 from google.protobuf.struct_pb2 import Struct
-from sqlalchemy import Connection
 
 from luthier.errors import InvalidInput, InvalidUrl, LuthierError, UnsupportedFormat, shown
 from luthier.rpcs import codes, media
@@ -17,6 +16,7 @@ from luthier.rpcs.patching import check, check_metadata
 from luthier.rpcs.regions import regions_of
 from luthier.settings import Settings
 from luthier.store import annotations, datasets
+from luthier.store.database import Connection
 from luthier.store.inputs import InputRow, NewInput
 from luthier.store.resources import AppRow
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import (
     DoesNotExist,
@@ -21,6 +20,7 @@ from luthier.rpcs.ids import plain_id
 from luthier.rpcs.input_message import Sent, check_kept, failed, read, shown_inputs
 from luthier.rpcs.patching import action_of, patch
 from luthier.store import annotations, datasets, inputs, jobs
+from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clarifai_grpc.grpc.api import resources_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import InvalidAnnotation, InvalidConcept, shown
 from luthier.rpcs.concepts import checked_name
 from luthier.rpcs.ids import label_id
 from luthier.store import annotations, concepts
+from luthier.store.database import Connection
 from luthier.store.resources import AppRow
 
 MOST_LABELS = 1000  # of one input or annotation
