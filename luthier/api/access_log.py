@@ -13,6 +13,7 @@ from luthier.errors import shown
 
 calls = logging.getLogger("luthier.access")
 
+_LINE = "%s %s caller=%s from=%s %s status=%d code=%d %s ms"
 _FIELDS = ("req_id", "rpc", "caller", "address", "transport", "status", "code", "ms")
 
 
@@ -24,7 +25,7 @@ def line(
         return
     ms = round((time.perf_counter() - started) * 1000, 1)
     values = (req_id, shown(rpc, 200), shown(caller) or "-", address, transport, status, code, ms)
-    calls.info("%s %s caller=%s from=%s %s status=%d code=%d %s ms", *values)
+    calls.handle(logging.LogRecord(calls.name, logging.INFO, "", 0, _LINE, values, None))  # info() looks for its caller
 
 
 class TextFormatter(logging.Formatter):

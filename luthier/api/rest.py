@@ -139,7 +139,7 @@ def request_message(target: Target, path_values: list[str], query_text: bytes, b
 def _response(target: Target, answer: Answer) -> Response:
     return Response(
         answer.http_status,
-        json_writer.write(answer.message),
+        json_writer.write_response(answer.message),
         JSON_HEADERS + retry_headers(answer.retry_after),
         rpc=target.method.name,
         caller=answer.caller,

@@ -213,6 +213,16 @@ def written(message: Message) -> Any:
     return json.loads(json_writer.write(message))
 
 
+def test_a_response_reads_the_same_however_often_it_is_asked_for() -> None:
+    for number in range(3):
+        for notes in ("a", "é", "x" * 10_000, ""):
+            status = {"code": 10000, "req_id": str(number)}
+            response = service_pb2.SingleModelResponse(status=status, model={"id": "m", "notes": notes})
+            whole = written(response)
+            assert json.loads(json_writer.write_response(response)) == whole
+    assert json.loads(json_writer.write_response(service_pb2.SingleModelResponse())) == {"status": {}}
+
+
 def test_marked_fields_are_shown_though_empty() -> None:
     assert written(resources_pb2.Concept(id="a")) == {"id": "a", "value": 0.0}
     assert written(service_pb2.MultiConceptResponse()) == {"concepts": []}
