@@ -16,8 +16,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from luthier.catalog.weights import require
+from luthier.catalog.weights import RECORD_FILE, require
 from luthier.engine.bn_inception import BNInception
+from luthier.engine.checkpoint import sha256
 from luthier.engine.small_networks import Cifar10Cnn, TinyResNet
 from luthier.errors import CorruptFile, InvalidTrainingParams, shown
 
@@ -52,6 +53,7 @@ def build(name: str, classes: int, image_size: int, weights_folder: str = "", we
     network = create(name, classes, image_size)
     if weights:
         file = require(Path(weights_folder), weights)
+        _check_unchanged(file)
         load_weights(network, file)
     return network
 
@@ -121,6 +123,16 @@ def compare(network: nn.Module, tensors: Tensors) -> Fit:
         unexpected=sorted(given.keys() - own.keys()),
         mismatched=sorted((own.keys() & given.keys()) - fitting),
     )
+
+
+def _check_unchanged(file: Path) -> None:
+    """Against the hash that was recorded when the weights were added, where one was."""
+    record = file.parent / RECORD_FILE
+    if not record.exists():
+        return
+    recorded = json.loads(record.read_text(encoding="utf-8")).get("sha256")
+    if recorded and recorded != sha256(file):
+        raise CorruptFile(f"{file} has changed since it was added: its SHA-256 is not the recorded one; add it again")
 
 
 def _read(file: Path) -> Tensors:
