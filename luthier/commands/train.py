@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Any
 
@@ -133,7 +134,8 @@ def _stopped_run(folder: Path) -> RunFolder:
     if not run.spec_file.exists():
         raise InvalidRequest(f"--resume {folder}: there is no run in this folder (it holds no run.json)")
     if run.report_file.exists():
-        raise InvalidRequest(f"--resume {folder}: this run has ended; `luthier predict --model {folder} FILE` uses it")
+        ended = f"this run has ended; to use it: luthier predict --model {quote(str(folder))} FILE…"
+        raise InvalidRequest(f"--resume {folder}: {ended}")
     return run
 
 
@@ -187,7 +189,7 @@ def _run_folder(out: Path | None, template: str) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidRequest(
             f"--out {folder} is not an empty folder; name another, or go on with the run in it: "
-            f"luthier train --resume {folder}"
+            f"luthier train --resume {quote(str(folder))}"
         )
     return folder
 
@@ -197,7 +199,7 @@ def _say_what_is_trained(out: Console, request: TrainRequest, folder: Path, fetc
         out.print(f"Fetched the pre-trained weights {fetched}", markup=False)
     start = f"from {request.weights}" if request.weights else "from random weights"
     out.print(f"\nTraining {request.template.id} {start}, seed {request.seed}, in {folder}", style="bold", markup=False)
-    for note in request.notes:
+    for note in (*request.notes, *request.template.plan_for(request.values).notes):
         out.print(note, markup=False)
 
 
@@ -254,7 +256,9 @@ def conclude(run: RunFolder, outcome: Outcome, out: Console, as_json: bool) -> i
         return 0
     if outcome.stopped:
         where = f" at step {outcome.stopped.step}" if outcome.stopped.step else " before the first checkpoint"
-        out.print(f"Stopped{where}. To go on: luthier train --resume {run.path}", style="bold", markup=False)
+        out.print(
+            f"Stopped{where}. To go on: luthier train --resume {quote(str(run.path))}", style="bold", markup=False
+        )
         return INTERRUPTED
     if outcome.failed:
         raise TrainingFailed(f"{outcome.failed.details or outcome.failed.reason} (log: {run.log_file})")
@@ -271,7 +275,7 @@ def _say_finished(run: RunFolder, finished: Finished, out: Console) -> None:
         show.show_metrics(out, "Test split", finished.metrics)
     else:
         out.print("There is no test split, so there are no test metrics.")
-    out.print(f"Run: {run.path}\nPredict: luthier predict --model {run.path} FILE…", markup=False)
+    out.print(f"Run: {run.path}\nPredict: luthier predict --model {quote(str(run.path))} FILE…", markup=False)
 
 
 def result(run: RunFolder, finished: Finished) -> dict[str, Any]:

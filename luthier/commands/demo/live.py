@@ -1,4 +1,4 @@
-"""A training as a client sees it: polls the version, prints new lines of its log, moves a bar."""
+"""What takes a while, as a client sees it: asks again and again, moves a bar, prints new lines of a log."""
 
 import time
 from collections.abc import Callable
@@ -11,6 +11,21 @@ from luthier.commands.durations import spell
 
 QUEUED, TRAINING = 21103, 21101
 POLL_SECONDS = 0.4
+
+
+def show_until(what: str, ask: Callable[[], tuple[float, bool]], seconds: float) -> None:
+    """Moves a bar by what `ask` gives, (share done, whether it has ended); raises TimeoutError after `seconds`."""
+    out, end = Console(highlight=False), time.monotonic() + seconds
+    columns = (TextColumn(f"    {what}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        while time.monotonic() < end:
+            share, ended = ask()
+            if ended:
+                return
+            bar.update(task, completed=share)
+            time.sleep(POLL_SECONDS / 2)
+    raise TimeoutError(f"{what} took more than {seconds:.0f} s")
 
 
 def show_training(get_version: Callable[[], Any], get_text: Callable[[str], str], seconds: float) -> Any:
@@ -43,5 +58,5 @@ def _print_log(out: Console, version: Any, get_text: Callable[[str], str], shown
     fresh = get_text(version.train_log)[shown:]
     whole = fresh[: fresh.rfind("\n") + 1]
     for line in whole.splitlines():
-        out.print(f"    | {line}", markup=False)
+        out.print(f"    | {line}", markup=False, soft_wrap=True)
     return shown + len(whole)
