@@ -24,6 +24,9 @@ _NUMBERS = re.compile(r"\d[\d.]*(?<!\.)")
 IMBALANCE = 100  # positives of the commonest concept per positive of the rarest: above it, a warning
 
 
+_Row = tuple[str, str, tuple[str, ...]]  # id, split, positive concepts
+
+
 @dataclass(frozen=True)
 class Skipped:
     """An input that is not used, and why."""
@@ -71,30 +74,37 @@ class CheckReport:
 def count_examples(examples: Iterable[Example]) -> CheckReport:
     """Counts without judging; reads `examples` once."""
     report = CheckReport()
-    seen: dict[str, list[Example]] = defaultdict(list)
+    seen: dict[str, list[_Row]] = defaultdict(list)
+    same_tuple: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million examples have few different labels
     for example in examples:
         if example.invalid:
             report.skipped.append(Skipped(example.id, example.invalid))
             continue
         report.usable[example.split] += 1
-        for concept, value in example.labels.items():
-            if value:
-                counts = report.positives[example.split]
-                counts[concept] = counts.get(concept, 0) + 1
-            elif example.split == "train":
-                report.negatives[concept] = report.negatives.get(concept, 0) + 1
+        positives = _count_labels(report, example)
         if example.blob:
-            seen[example.blob].append(example)
+            seen[example.blob].append((example.id, example.split, same_tuple.setdefault(positives, positives)))
     report.copies = [_copies(blob, same) for blob, same in seen.items() if len(same) > 1]
     return report
 
 
-def _copies(blob: str, examples: Sequence[Example]) -> Copies:
+def _count_labels(report: CheckReport, example: Example) -> tuple[str, ...]:
+    """The concepts that the example carries, once counted."""
+    positives = report.positives[example.split]
+    for concept, value in example.labels.items():
+        if value:
+            positives[concept] = positives.get(concept, 0) + 1
+        elif example.split == "train":
+            report.negatives[concept] = report.negatives.get(concept, 0) + 1
+    return tuple(concept for concept, value in example.labels.items() if value)
+
+
+def _copies(blob: str, rows: Sequence[_Row]) -> Copies:
     return Copies(
         blob,
-        tuple(example.id for example in examples),
-        tuple(split for split in SPLITS if any(example.split == split for example in examples)),
-        tuple(sorted({concept for example in examples for concept, value in example.labels.items() if value})),
+        tuple(id_ for id_, _, _ in rows),
+        tuple(split for split in SPLITS if any(split == own for _, own, _ in rows)),
+        tuple(sorted({concept for _, _, positives in rows for concept in positives})),
     )
 
 

@@ -10,20 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Self
 
-import luthier
 from luthier.errors import ImageDecodeError
 
 START_SECONDS = 30.0  # what the first answer may take longer, for a helper that is just starting
 WINDOW = 32  # files that are sent ahead of their answers
+PIPE_BYTES = 16 * 1024  # of unread questions; the smallest pipe that a system has holds more and one long path
 CHUNK = 64  # files that one thread takes at a time
 
 
@@ -122,24 +122,29 @@ class _Helper:
         """Answers in order; fewer than `paths` where the helper died or took longer than `seconds` over the next."""
         results: list[DecodeResult] = []
         waiting = iter(paths)
-        sent = self._send(islice(waiting, WINDOW))
+        unanswered: deque[int] = deque()  # lengths of the lines in the pipe
+        self._send(waiting, unanswered)
         while len(results) < len(paths):
             line = self._line(time.monotonic() + seconds + (START_SECONDS if self._fresh else 0))
             if line is None:
                 break
             self._fresh = False
             results.append(DecodeResult(**json.loads(line)))
-            if sent - len(results) <= WINDOW // 2:
-                sent += self._send(islice(waiting, WINDOW - (sent - len(results))))
+            unanswered.popleft()
+            if len(unanswered) <= WINDOW // 2:
+                self._send(waiting, unanswered)
         return results
 
-    def _send(self, paths: Iterable[Path]) -> int:
-        lines = [json.dumps({"path": str(path)}) + "\n" for path in paths]
+    def _send(self, paths: Iterator[Path], unanswered: deque[int]) -> None:
+        """Sends on until WINDOW files are on their way. A pipe is never filled: writing to it would block."""
+        lines = []
+        while len(unanswered) < WINDOW and sum(unanswered) < PIPE_BYTES and (path := next(paths, None)):
+            lines.append(json.dumps({"path": str(path)}).encode() + b"\n")
+            unanswered.append(len(lines[-1]))
         if lines:
             with suppress(BrokenPipeError):  # it died; the missing answer tells
-                _pipe(self._process.stdin).write("".join(lines).encode())
+                _pipe(self._process.stdin).write(b"".join(lines))
                 _pipe(self._process.stdin).flush()
-        return len(lines)
 
     def _line(self, deadline: float) -> bytes | None:
         while b"\n" not in self._received:
@@ -181,7 +186,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def _environment() -> dict[str, str]:
     """What the helper needs to start, nothing of what the parent knows. More threads would only be address space."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
-    package = str(Path(luthier.__file__).parent.parent)
+    package = str(Path(__file__).resolve().parents[2])
     return {**kept, "PYTHONPATH": package, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 

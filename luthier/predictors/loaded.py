@@ -133,15 +133,17 @@ class Model:
         """Starts the process, a second time if it is killed meanwhile; where that fails, so do all who wait."""
         failure: LuthierError = PredictionFailed()
         for _ in range(2):
-            process = await self._in_thread(lambda: ModelProcess(self.run_folder, self._checkpoint, self._module))
-            self._process = process
             try:
+                process = await self._in_thread(lambda: ModelProcess(self.run_folder, self._checkpoint, self._module))
+                self._process = process
                 await self._limited(process, LOAD_SECONDS, process.wait_until_loaded)
                 return True
             except ModelProcessDied as death:
                 failure = ModelLoading(f"{death.details}; try again") if death.signalled else death
             except PredictionFailed as error:
                 failure = error
+            except OSError as error:
+                failure = ModelBusy(f"no process could be started for the model: {error.strerror}; try again")
             self._process = None
             if isinstance(failure, PredictionFailed):
                 break
@@ -184,6 +186,9 @@ class Model:
             self._again(batch, ModelBusy(f"{death.details}, twice over this request; try again"), tries=2)
         except LuthierError as error:
             self._again(batch, error, tries=1 if len(batch) == 1 else 2)
+        except Exception:  # a bug must not leave callers waiting
+            _log.exception("a batch failed")
+            self._again(batch, PredictionFailed("the predictors' log says more"), tries=1)
         else:
             for request in batch:
                 request.finish(outputs[: len(request.parts)])
