@@ -78,6 +78,22 @@ def test_a_body_that_keeps_coming_is_read(server: Running, hasty: None) -> None:
     assert b'"code":10000' in reply
 
 
+def test_clients_that_do_not_read_are_cut_off(server: Running, hasty: None) -> None:
+    app = server.make_app("long")
+    with server.database.write() as connection:
+        row = {"app": app, "id": "m", "model_type": "visual-classifier", "message": b""}
+        added = connection.execute(insert(models).values(**row, created_at=now(), modified_at=now()))
+        seq = versions.create(connection, int(added.inserted_primary_key[0]), "e" * 32, b"")
+        logs.append(connection, seq, "x" * 30_000_000)
+    path = signed_log_url(server.settings, "e" * 32).removeprefix(f"http://{server.settings.http_address}")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        time.sleep(5)  # reads nothing
+        reply = receive_all(connection)
+    assert reply.startswith(b"HTTP/1.1 200") and len(reply) < 30_000_000
+    assert len(server.ask("GET", path, token=None).body) == 30_000_000
+
+
 def test_the_honest_are_served_beside_slow_ones(server: Running) -> None:
     slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
     for connection in slow:
