@@ -24,7 +24,7 @@ def GetInputsAddJob(
         job = inputs.find_job(connection, app.seq, request.id)
         if job is None:
             raise DoesNotExist(f"inputs add job {shown(request.id)!r} does not exist in this app")
-        return service_pb2.SingleInputsAddJobResponse(inputs_add_job=_shown(connection, job))
+        return service_pb2.SingleInputsAddJobResponse(inputs_add_job=shown_job(connection, job))
 
 
 def ListInputsAddJobs(
@@ -34,7 +34,7 @@ def ListInputsAddJobs(
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         found = inputs.page_of_jobs(connection, app.seq, page.offset, page.limit)
-        return service_pb2.MultiInputsAddJobResponse(inputs_add_jobs=[_shown(connection, job) for job in found])
+        return service_pb2.MultiInputsAddJobResponse(inputs_add_jobs=[shown_job(connection, job) for job in found])
 
 
 def GetInputCount(ctx: Context, request: service_pb2.GetInputCountRequest) -> service_pb2.SingleInputCountResponse:
@@ -47,19 +47,19 @@ def GetInputCount(ctx: Context, request: service_pb2.GetInputCountRequest) -> se
     )
 
 
-def _shown(connection: Connection, job: inputs.InputJob) -> resources_pb2.InputsAddJob:
+def shown_job(connection: Connection, job: inputs.InputJob) -> resources_pb2.InputsAddJob:
     """Counted from the inputs themselves; items that PostInputs refused at once are in its answer alone."""
     pending, running, good, bad = _sorted(inputs.job_counts(connection, job.seq))
-    shown_job = resources_pb2.InputsAddJob(
+    message = resources_pb2.InputsAddJob(
         id=job.id,
         progress=resources_pb2.InputsAddJobProgress(
             pending_count=pending, in_progress_count=running, success_count=good, failed_count=bad
         ),
         status=status(_RUNNING if pending + running else _COMPLETED),
     )
-    shown_job.created_at.CopyFrom(timestamp(job.created_at))
-    shown_job.modified_at.CopyFrom(timestamp(job.modified_at))
-    return shown_job
+    message.created_at.CopyFrom(timestamp(job.created_at))
+    message.modified_at.CopyFrom(timestamp(job.modified_at))
+    return message
 
 
 def _sorted(counts: Mapping[int, int]) -> tuple[int, int, int, int]:

@@ -33,7 +33,7 @@ from luthier.rpcs.context import (
 )
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.inputs import find_input
-from luthier.rpcs.patching import action_of, check_metadata, kept, patch
+from luthier.rpcs.patching import MAX_METADATA_BYTES, action_of, check_metadata, kept, patch
 from luthier.store import annotations, inputs
 from luthier.store.annotations import AnnotationRow
 from luthier.store.database import Connection
@@ -41,7 +41,7 @@ from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
 
 FIELDS = ("annotation_info", "task_id")
-MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_MESSAGE_BYTES = regions.MOST_BYTES + MAX_METADATA_BYTES + 1024
 _UNCHECKED, _GOOD = codes.INPUT_PENDING, codes.INPUT_GOOD
 Result = AnnotationRow | LuthierError
 
@@ -125,7 +125,6 @@ class _New:
         self.message = kept(sent, FIELDS)
         check_metadata(sent.annotation_info, "annotation_info")
         self.message.data.regions.extend(regions.regions_of(sent.data.regions, row.kind))
-        _check_size(self.message)
         if not self.labels and not self.message.data.regions:
             raise InvalidAnnotation("data holds no concepts and no regions; give at least one")
 
@@ -192,13 +191,12 @@ def _patch(connection: Connection, app: AppRow, change: resources_pb2.Annotation
     new_labels = labels.labels_of(change.data.concepts)
     new_regions = regions.regions_of(change.data.regions, input_row.kind)
     stored = resources_pb2.Annotation.FromString(row.message)
-    patch(stored, change, action, FIELDS)
+    patch(stored, change, action, FIELDS, MAX_MESSAGE_BYTES)
     check_metadata(stored.annotation_info, "annotation_info")
     if new_regions:
         patched_regions = regions.patched(list(stored.data.regions), new_regions, action)
         stored.data.ClearField("regions")
         stored.data.regions.extend(patched_regions)
-    _check_size(stored)
     everything = annotations.all_labels(connection, [row.input]).get(row.input, [])
     mine = {label.concept_id: label.value for label in everything if label.annotation == row.seq}
     values = labels.patched(mine, new_labels, action) if new_labels else mine
@@ -224,13 +222,6 @@ def _delete_empty(
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
-
-
-def _check_size(message: resources_pb2.Annotation) -> None:
-    if message.ByteSize() > MAX_MESSAGE_BYTES:
-        raise InvalidAnnotation(
-            f"the annotation takes {message.ByteSize()} bytes; at most {MAX_MESSAGE_BYTES} are kept"
-        )
 
 
 def _wanted(request: service_pb2.ListAnnotationsRequest) -> annotations.Wanted:

@@ -5,6 +5,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from luthier.errors import DoesNotExist, DuplicateId, InvalidConcept, InvalidRequest, shown
 from luthier.rpcs.context import Context, app_of, batch_of, page_of, timestamp
 from luthier.rpcs.ids import label_id, new_id
+from luthier.rpcs.listing import check_pattern
 from luthier.rpcs.patching import action_of, kept, patch
 from luthier.store import concepts, resources, tables
 from luthier.store.database import Connection
@@ -38,12 +39,10 @@ def GetConcept(ctx: Context, request: service_pb2.GetConceptRequest) -> service_
 
 
 def ListConcepts(ctx: Context, request: service_pb2.ListConceptsRequest) -> service_pb2.MultiConceptResponse:
-    page = page_of(request)
+    page, wanted = page_of(request), resources.Wanted(check_pattern(request.id, "id"))
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        rows = resources.page(
-            connection, tables.concepts, app.seq, page.offset, page.limit, resources.Wanted(request.id)
-        )
+        rows = resources.page(connection, tables.concepts, app.seq, page.offset, page.limit, wanted)
         names = concepts.names(connection, app.seq, {row.id for row in rows})
     return service_pb2.MultiConceptResponse(concepts=[_shown(row, names[row.id], app) for row in rows])
 

@@ -49,11 +49,11 @@ def GetDatasetVersion(
 def ListDatasetVersions(
     ctx: Context, request: service_pb2.ListDatasetVersionsRequest
 ) -> service_pb2.MultiDatasetVersionResponse:
-    page = page_of(request)
+    page, origins = page_of(request), _origins(request.request_origins)
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         dataset = find_dataset(connection, app, request.dataset_id)
-        rows = dataset_versions.page(connection, dataset.seq, page.offset, page.limit, list(request.request_origins))
+        rows = dataset_versions.page(connection, dataset.seq, page.offset, page.limit, origins)
     return service_pb2.MultiDatasetVersionResponse(dataset_versions=[shown_version(row, app) for row in rows])
 
 
@@ -94,6 +94,13 @@ def ListDatasetVersionMetricsGroups(
     groups = _groups(row) if row.status == codes.DATASET_VERSION_READY else []
     wanted = _filtered(groups, request, page)
     return service_pb2.MultiDatasetVersionMetricsGroupResponse(dataset_version_metrics_groups=wanted)
+
+
+def _origins(sent: Sequence[int]) -> list[int]:
+    known = set(resources_pb2.DatasetVersionRequestOrigin.values())
+    if not known.issuperset(sent):
+        raise InvalidRequest(f"request_origins holds {min(set(sent) - known)}; give some of {sorted(known)}")
+    return sorted(set(sent))
 
 
 def _checked(sent: resources_pb2.DatasetVersion) -> tuple[str, bytes, dict[str, float]]:

@@ -21,6 +21,7 @@ from luthier.store.inputs import InputRow, NewInput
 from luthier.store.resources import AppRow
 
 LONGEST_TEXT_IN_A_LIST = 64 * 1024  # bytes; GetInput shows the whole text
+MOST_DATASETS = 100  # that one input is put into as it is made
 _SPLITS = {"": "", "train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -47,6 +48,8 @@ class Sent:
 
 def read(sent: resources_pb2.Input, settings: Settings) -> Sent:
     """Checks one item of PostInputs; raises the LuthierError that its status shall show."""
+    if len(sent.dataset_ids) > MOST_DATASETS:
+        raise InvalidInput(f"dataset_ids names {len(sent.dataset_ids)} datasets; at most {MOST_DATASETS} in one call")
     kind, data, header = _content(sent.data, settings.max_input_mb)
     kept = resources_pb2.Input()
     if sent.data.HasField("metadata"):

@@ -15,6 +15,7 @@ from luthier.errors import (
     shown,
 )
 from luthier.rpcs import codes, labels, regions
+from luthier.rpcs.add_jobs import shown_job
 from luthier.rpcs.context import MAX_BATCH, MAX_PER_PAGE, Context, app_of, attempt, batch_of, mixed_status, page_of
 from luthier.rpcs.ids import plain_id
 from luthier.rpcs.input_message import Sent, check_kept, failed, read, shown_inputs
@@ -52,10 +53,12 @@ def PostInputs(ctx: Context, request: service_pb2.PostInputsRequest) -> service_
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         job = inputs.input_job(connection, app.seq, job_id) if job_id else None
-        results = _add(ctx, connection, app, checked, job, request.input_id_conflict_resolution == _SKIP)
+        results = _add(
+            ctx, connection, app, checked, job.seq if job else None, request.input_id_conflict_resolution == _SKIP
+        )
         answer = _answer(ctx, connection, app, [item.id for item in batch], results)
-    if job_id:
-        answer.inputs_add_job.id = job_id
+        if job:
+            answer.inputs_add_job.CopyFrom(shown_job(connection, job))
     return answer
 
 

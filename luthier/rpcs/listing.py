@@ -3,6 +3,7 @@
 from typing import Any
 
 from luthier.errors import InvalidRequest
+from luthier.rpcs.ids import MAX_LENGTH
 from luthier.store.resources import Order, Wanted
 
 _ORDERS: dict[str, Order] = {
@@ -24,5 +25,14 @@ def wanted_of(request: Any) -> Wanted:
     for name in ("name", "query"):
         if getattr(request, name, ""):
             raise InvalidRequest(f"the filter {name} is not served; use search, which looks in ids")
+    for field in ("id", "search"):
+        check_pattern(getattr(request, field), field)
     order: Order = _ORDERS[flags[0]] if flags else "seq"
     return Wanted(request.id, request.search, order, descending=bool(flags) and not request.sort_ascending)
+
+
+def check_pattern(pattern: str, field: str) -> str:
+    """What is longer than any id matches none, and databases refuse very long patterns; raises InvalidRequest."""
+    if len(pattern) > MAX_LENGTH:
+        raise InvalidRequest(f"{field} has {len(pattern)} characters; ids have at most {MAX_LENGTH}")
+    return pattern

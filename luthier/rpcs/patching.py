@@ -31,13 +31,13 @@ def kept(sent: Any, fields: Sequence[str]) -> Any:
     return message
 
 
-def check(message: Any) -> None:
+def check(message: Any, most_bytes: int = MAX_MESSAGE_BYTES) -> None:
     """Raises InvalidRequest for metadata or a whole message over the limits."""
     if "metadata" in message.DESCRIPTOR.fields_by_name:
         check_metadata(message.metadata)
-    if message.ByteSize() > MAX_MESSAGE_BYTES:
+    if message.ByteSize() > most_bytes:
         name = message.DESCRIPTOR.name
-        raise InvalidRequest(f"{name} takes {message.ByteSize()} bytes; at most {MAX_MESSAGE_BYTES} are kept")
+        raise InvalidRequest(f"{name} takes {message.ByteSize()} bytes; at most {most_bytes} are kept")
 
 
 def check_metadata(metadata: Struct, field: str = "metadata") -> None:
@@ -62,7 +62,7 @@ def _check_value(value: Value, path: str, depth: int) -> None:
             _check_value(inner, f"{path}[{number}]", depth + 1)
 
 
-def patch(stored: Any, change: Any, action: str, fields: Sequence[str]) -> None:
+def patch(stored: Any, change: Any, action: str, fields: Sequence[str], most_bytes: int = MAX_MESSAGE_BYTES) -> None:
     """Apply `change` to `stored`, in place, as far as `fields` go.
 
     merge: what is set replaces, maps (metadata) are merged key by key. overwrite: what is set replaces, maps too.
@@ -77,7 +77,7 @@ def patch(stored: Any, change: Any, action: str, fields: Sequence[str]) -> None:
             stored.ClearField(name)
             if action != "remove":
                 _copy(stored, change, name)
-    check(stored)
+    check(stored, most_bytes)
 
 
 def _patch_struct(stored: Struct, change: Struct, action: str) -> None:

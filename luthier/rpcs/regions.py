@@ -16,6 +16,7 @@ from luthier.rpcs.labels import Label, labels_of
 OVERSHOOT = 1e-6  # rounding that is forgiven outside 0..1
 MOST_REGIONS = 1000
 MOST_POINTS = 10_000
+MOST_BYTES = 1024 * 1024  # of all regions of an annotation, as a message
 _SIDES = ("top_row", "left_col", "bottom_row", "right_col")
 
 
@@ -25,7 +26,16 @@ def regions_of(sent: Sequence[resources_pb2.Region], kind: str = "image") -> lis
         raise InvalidAnnotation(f"data.regions mark places in pictures; this input is a {kind}")
     if len(sent) > MOST_REGIONS:
         raise InvalidAnnotation(f"data.regions holds {len(sent)} regions; at most {MOST_REGIONS} are kept")
-    return [_region(region, f"data.regions[{number}]") for number, region in enumerate(sent)]
+    return check_total([_region(region, f"data.regions[{number}]") for number, region in enumerate(sent)])
+
+
+def check_total(regions: list[resources_pb2.Region]) -> list[resources_pb2.Region]:
+    size = sum(region.ByteSize() for region in regions)
+    if len(regions) > MOST_REGIONS or size > MOST_BYTES:
+        raise InvalidAnnotation(
+            f"there are {len(regions)} regions of {size} bytes together; the most are {MOST_REGIONS} of {MOST_BYTES}"
+        )
+    return regions
 
 
 def concepts_of(regions: Sequence[resources_pb2.Region]) -> dict[str, Label]:
@@ -41,7 +51,7 @@ def patched(
         return list(change)
     named = {region.id for region in change}
     rest = [region for region in current if region.id not in named]
-    return rest if action == "remove" else [*rest, *change]
+    return rest if action == "remove" else check_total([*rest, *change])
 
 
 def _region(sent: resources_pb2.Region, where: str) -> resources_pb2.Region:

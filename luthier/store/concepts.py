@@ -7,12 +7,18 @@ from sqlalchemy import Connection, insert, select
 from luthier.store import resources, tables
 from luthier.store.database import now
 
+_NAMED_AT_ONCE = 10_000  # databases take some 32,000 parameters in a statement
+
 
 def seqs(connection: Connection, app: int, ids: set[str]) -> dict[str, int]:
     """Of those concepts that exist."""
-    table = tables.concepts
-    query = select(table.c.id, table.c.seq).where(table.c.app == app, table.c.id.in_(ids))
-    return {row.id: row.seq for row in connection.execute(query)}
+    table, ordered = tables.concepts, sorted(ids)
+    found: dict[str, int] = {}
+    for start in range(0, len(ordered), _NAMED_AT_ONCE):
+        some = ordered[start : start + _NAMED_AT_ONCE]
+        query = select(table.c.id, table.c.seq).where(table.c.app == app, table.c.id.in_(some))
+        found |= {str(row.id): int(row.seq) for row in connection.execute(query)}
+    return found
 
 
 def seqs_made(connection: Connection, app: int, names: Mapping[str, str]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Inputs and the calls that brought them in. Next: `annotations` for their labels, `datasets` for memberships."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
@@ -124,15 +124,15 @@ def remove(connection: Connection, seqs: Sequence[int]) -> None:
 # -- the calls that brought inputs in ----------------------------------------------------------------------------------
 
 
-def input_job(connection: Connection, app: int, id: str) -> int:
-    """Seq of the job of that id, which is made where it is not there."""
+def input_job(connection: Connection, app: int, id: str) -> InputJob:
+    """The job of that id, which is made where it is not there."""
     found = find_job(connection, app, id)
     time, table = now(), tables.input_jobs
     if found:
         connection.execute(update(table).where(table.c.seq == found.seq).values(modified_at=time))
-        return found.seq
+        return replace(found, modified_at=time)
     result = connection.execute(insert(table).values(app=app, id=id, created_at=time, modified_at=time))
-    return int(result.inserted_primary_key[0])  # type: ignore[index]
+    return InputJob(int(result.inserted_primary_key[0]), id, time, time)  # type: ignore[index]
 
 
 def find_job(connection: Connection, app: int, id: str) -> InputJob | None:

@@ -231,6 +231,17 @@ def test_bad_F2_polygons(ctx: Context, in_app: App, points: list[tuple[float, fl
     assert codes(send(ctx, in_app, polygon(*points))) == [24155]
 
 
+def test_large_polygons_are_kept_and_can_be_patched(ctx: Context, in_app: App) -> None:
+    sent = polygon(*((number / 10_000, number % 2) for number in range(10_000)))
+    sent.id = "a"
+    sent.data.regions.extend([sent.data.regions[0]] * 3)
+    assert codes(send(ctx, in_app, sent)) == [24150]
+    assert codes(patch(ctx, in_app, "merge", annotation("a", concepts=cat()))) == [24150]
+    sent.id = ""
+    sent.data.regions.extend([sent.data.regions[0]] * 10)
+    assert codes(send(ctx, in_app, sent)) == [24155]
+
+
 def test_bad_F2_repeated_points_are_one(ctx: Context, in_app: App) -> None:
     answer = send(ctx, in_app, polygon((0, 0), (0, 0), (0, 1), (1, 1), (1, 1)))
     assert len(answer.annotations[0].data.regions[0].region_info.polygon.points) == 3

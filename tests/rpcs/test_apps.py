@@ -213,6 +213,12 @@ def test_bad_B14_unknown_sort_orders_are_refused(ctx: Context) -> None:
             listed(ctx, **wrong)
 
 
+def test_bad_B14_a_filter_longer_than_any_id(ctx: Context) -> None:
+    for wrong in ({"id": "*" * 60_000}, {"search": "x" * 60_000}):
+        with pytest.raises(InvalidRequest):
+            listed(ctx, **wrong)
+
+
 def test_bad_C17_read_only_fields_are_not_stored(bare: Context) -> None:
     app = resources_pb2.App(id="pets", user_id="bob", star_count=7, is_starred=True, data_tier_id="gold")
     app.created_at.seconds = app.modified_at.seconds = 1

@@ -90,6 +90,11 @@ def test_bad_B8_B1_unknown_and_empty_ids(ctx: Context, in_app: App) -> None:
         get(ctx, in_app, "")
 
 
+def test_bad_B14_a_filter_longer_than_any_id(ctx: Context, in_app: App) -> None:
+    with pytest.raises(InvalidRequest):
+        listed(ctx, in_app, id="*" * 60_000)
+
+
 def test_bad_E10_a_long_name_is_refused(ctx: Context, in_app: App) -> None:
     with pytest.raises(InvalidConcept, match="at most 1000"):
         post(ctx, in_app, Concept(id="cat", name="x" * 10_000))

@@ -422,6 +422,30 @@ def test_bad_F4_a_concept_both_positive_and_negative(ctx: Context, in_app: App) 
     assert codes(post(ctx, in_app, item("one", concepts=[{"id": "cat", "value": 1}, {"id": "cat"}]))) == [40003]
 
 
+def test_thousands_of_labels_in_one_batch_are_kept(ctx: Context, in_app: App) -> None:
+    batch = [item(f"i{n}", picture(colour=n), concepts=[{"id": f"{n}-{m}"} for m in range(1000)]) for n in range(34)]
+    assert set(codes(post(ctx, in_app, *batch))) == {30001}
+    assert len(concepts(get(ctx, in_app, "i33"))) == 1000
+    assert codes(post(ctx, in_app, item("x", concepts=[{"id": str(m)} for m in range(1001)]))) == [40003]
+
+
+def test_a_hundred_datasets_at_most(ctx: Context, in_app: App) -> None:
+    sent = item("one")
+    sent.dataset_ids.extend(f"d{number}" for number in range(40_000))
+    assert codes(post(ctx, in_app, sent)) == [30104]
+
+
+def test_regions_that_come_with_an_input_are_its_own_annotation(ctx: Context, in_app: App) -> None:
+    from luthier.rpcs.annotations import GetAnnotation
+
+    box = {"topRow": 0.1, "leftCol": 0.1, "bottomRow": 0.5, "rightCol": 0.5}
+    post(
+        ctx, in_app, item("one", regions=[{"regionInfo": {"boundingBox": box}, "data": {"concepts": [{"id": "cat"}]}}])
+    )
+    request = service_pb2.GetAnnotationRequest(user_app_id=in_app, input_id="one", annotation_id="one")
+    assert len(GetAnnotation(ctx, request).annotation.data.regions) == 1
+
+
 def test_bad_F5_a_box_on_a_text(ctx: Context, in_app: App) -> None:
     sent = text("t", "hello")
     sent.data.regions.add().region_info.bounding_box.bottom_row = 1
