@@ -11,7 +11,6 @@ from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.duration_pb2 import Duration
-from sqlalchemy import Connection
 
 from luthier.catalog import hyperparameters
 from luthier.catalog.model_type import find_any_template, model_type, templates_of
@@ -24,6 +23,7 @@ from luthier.rpcs.struct_values import plain
 from luthier.rpcs.training_data import dataset_of
 from luthier.rpcs.training_time import Workload
 from luthier.store import calibrations, jobs, training_requests
+from luthier.store.database import Connection
 from luthier.store.models import ModelRow
 
 PLATFORM_KEYS = ("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent")

@@ -1,11 +1,11 @@
 """Finding the model and the version that a call names. Next: `model_message`, which shows them."""
 
 from clarifai_grpc.grpc.api import resources_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import InvalidRequest, ModelDoesNotExist, shown
 from luthier.rpcs.context import Context, app_of
 from luthier.store import models, versions
+from luthier.store.database import Connection
 from luthier.store.models import ModelAndVersion, ModelRow
 from luthier.store.versions import Version
 

@@ -14,10 +14,12 @@ from google.protobuf.struct_pb2 import Value
 from luthier.catalog import model_type as catalog
 from luthier.catalog.hyperparameters import Enum, Hyperparameter, Number, Range
 from luthier.catalog.template import Template
+from luthier.catalog.type_fields import DATASET
 from luthier.errors import DoesNotExist, InvalidRequest, shown
 from luthier.rpcs.context import Context, page_of
 
 TEMPLATE_FIELD = "train_info.params.template"
+_AT_LEAST = (DATASET,)  # of a type without fields: the guides' browser code walks the fields of every type
 
 
 def ListModelTypes(ctx: Context, request: service_pb2.ListModelTypesRequest) -> service_pb2.MultiModelTypeResponse:
@@ -54,7 +56,7 @@ def _model_type(declared: catalog.ModelType) -> resources_pb2.ModelType:
         trainable=declared.trainable,
         creatable=True,
         evaluation_type=resources_pb2.EvaluationType.Value(declared.evaluation_type),
-        model_type_fields=[_field(field, declared.id) for field in declared.fields],
+        model_type_fields=[_field(field, declared.id) for field in declared.fields or _AT_LEAST],
     )
 
 

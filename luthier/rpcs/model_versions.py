@@ -8,7 +8,6 @@ from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import InvalidModel, InvalidRequest, LimitExceeded, ModelDoesNotExist, shown
 from luthier.rpcs import training_request
@@ -19,6 +18,7 @@ from luthier.rpcs.model_message import model_message, stored_message, version_me
 from luthier.rpcs.patching import action_of, patch
 from luthier.rpcs.training_request import TrainingRequest
 from luthier.store import dataset_versions, jobs, models, versions
+from luthier.store.database import Connection
 from luthier.store.models import ModelRow
 from luthier.store.versions import Status, Version
 

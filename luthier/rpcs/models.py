@@ -6,7 +6,6 @@ from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
-from sqlalchemy import Connection
 
 from luthier.catalog.model_type import MODEL_TYPE_IDS, all_model_types
 from luthier.errors import DuplicateId, InvalidModel, InvalidRequest, JobConflict, ModelDoesNotExist, shown
@@ -16,6 +15,7 @@ from luthier.rpcs.model_lookup import model_and_version, model_of, version_or_ne
 from luthier.rpcs.model_message import model_message, stored_message, version_concepts
 from luthier.rpcs.patching import action_of, kept, patch
 from luthier.store import jobs, models, versions
+from luthier.store.database import Connection
 from luthier.store.jobs import State
 from luthier.store.models import ModelRow, Order, Wanted
 from luthier.store.resources import AppRow

@@ -8,7 +8,6 @@ from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
-from sqlalchemy import Connection
 
 from luthier.errors import (
     InvalidPredictRequest,
@@ -29,7 +28,7 @@ from luthier.rpcs.model_lookup import model_of, version_of
 from luthier.rpcs.model_message import brief_model
 from luthier.rpcs.prediction_settings import PredictionSettings, settings_for
 from luthier.store import models, versions
-from luthier.store.database import now
+from luthier.store.database import Connection, now
 from luthier.store.models import ModelRow
 from luthier.store.versions import Status, Version
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2
-from sqlalchemy import Connection
 
 from luthier.catalog.model_type import model_type
 from luthier.errors import (
@@ -24,6 +23,7 @@ from luthier.errors import (
 )
 from luthier.rpcs.training_time import split_of
 from luthier.store import training_requests
+from luthier.store.database import Connection
 from luthier.store.models import ModelRow
 from luthier.store.snapshots import DatasetVersion, Status
 from luthier.store.training_requests import ConceptRow

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2
-from sqlalchemy import Connection
 
 from luthier.catalog import weights
 from luthier.catalog.model_type import find_template, templates_of
@@ -27,6 +26,7 @@ from luthier.rpcs.struct_values import plain
 from luthier.rpcs.training_data import NamedData
 from luthier.settings import Settings
 from luthier.store import training_requests
+from luthier.store.database import Connection
 from luthier.store.models import ModelRow
 from luthier.store.training_requests import ConceptRow
 from luthier.store.versions import Status, Version

@@ -47,6 +47,7 @@ def test_pages(ctx: Context) -> None:
 
 def test_every_field_has_what_the_clients_need(every: service_pb2.MultiModelTypeResponse) -> None:
     for model_type in every.model_types:
+        assert model_type.model_type_fields, "an empty list is not rendered, and the guides' code walks it"
         for field in fields_of(model_type):
             assert field.placeholder == field.path.split(".")[-1]
             assert len(field.path.split(".")) >= 2
