@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-import luthier
 from luthier.runs.events import Event, event_from_line
 from luthier.runs.run import RunFolder
 
@@ -219,7 +218,7 @@ def _born(pid: int) -> str:
 def environment() -> dict[str, str]:
     """What an engine process sees of ours."""
     passed = {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith(_PASSED_PREFIXES)}
-    root = Path(luthier.__file__).parent.parent
+    root = Path(__file__).parents[2]
     places = passed.pop("PYTHONPATH", "").split(os.pathsep)
     if "site-packages" not in root.parts:  # a source checkout
         places.insert(0, str(root))
