@@ -102,3 +102,8 @@ def test_a_number_is_never_used_again(tmp_path: Path) -> None:
         connection.execute(text("DELETE FROM users"))
         connection.execute(add)
         assert connection.execute(text("SELECT seq FROM users")).scalar_one() == 2
+
+
+def test_every_kind_of_database_has_the_tables_that_the_program_knows(any_database: Database) -> None:
+    with any_database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []

@@ -7,6 +7,7 @@ import pytest
 
 from luthier.store import tokens
 from luthier.store.database import Database
+from luthier.store.migrations import migrate
 
 
 @pytest.fixture
@@ -58,8 +59,6 @@ def test_bad_A5_a_well_formed_unknown_token_is_nobody(
     database: Database, first: tuple[str, str], tmp_path: Path
 ) -> None:
     other = Database.at(tmp_path / "other.db")
-    from luthier.store.migrations import migrate
-
     migrate(other)
     with other.write() as connection:
         made = tokens.first_user(connection)
