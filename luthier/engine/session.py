@@ -49,6 +49,7 @@ class Timings:
     steps: list[float] = field(default_factory=list)
     validation: float = 0.0
     checkpoints: float = 0.0
+    last_checkpoint: float = 0.0
     examples: int = 0
 
     def steady_step(self) -> float:
@@ -71,6 +72,8 @@ class Session:
     log: Log
     progress: Progress = field(default_factory=Progress)
     timings: Timings = field(default_factory=Timings)
+    saved_at: float = field(default_factory=time.monotonic)
+    unsaved_best: Tensors = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -107,8 +110,16 @@ class Session:
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
+    def save_due(self, *, epoch_ended: bool) -> bool:
+        """After checkpoint_seconds; after an epoch sooner, yet so that saving takes at most a tenth of the time."""
+        wait = self.plan.checkpoint_seconds
+        if epoch_ended:
+            wait = min(wait, 10 * self.timings.last_checkpoint)
+        return time.monotonic() - self.saved_at >= wait
+
     def save(self) -> str:
         """Everything that is needed to go on; returns the folder, relative to the run folder. Raises DiskFull."""
+        self.save_best()
         files: dict[str, Tensors] = {
             checkpoint.MODEL: self.network.state_dict(),
             checkpoint.OPTIMIZER: checkpoint.optimizer_tensors(self.network, self.optimizer),
@@ -118,12 +129,17 @@ class Session:
         folder = self.run.checkpoints / checkpoint.step_name(self.progress.step)
         self._write(folder, files)
         checkpoint.remove_old(self.run.checkpoints)
+        self.saved_at = time.monotonic()
         return self._relative(folder)
 
-    def save_best(self) -> str:
-        folder = self.run.checkpoints / "best"
-        self._write(folder, {checkpoint.MODEL: self.served.state_dict()})
-        return self._relative(folder)
+    def remember_best(self) -> None:
+        """The served weights of now are the best so far; they are written with the next state to go on from."""
+        self.unsaved_best = {name: tensor.to("cpu", copy=True) for name, tensor in self.served.state_dict().items()}
+
+    def save_best(self) -> None:
+        if self.unsaved_best:
+            self._write(self.run.checkpoints / "best", {checkpoint.MODEL: self.unsaved_best})
+            self.unsaved_best = {}
 
     def load_best(self) -> None:
         """Lays the best weights into `served`; a damaged best/ is logged and written anew from what was last."""
@@ -133,12 +149,14 @@ class Session:
             load_exactly(self.served, checkpoint.read_tensors(folder / checkpoint.MODEL))
         except CorruptFile as error:
             self.log(f"The best checkpoint cannot be used, the last weights take its place. {error}")
+            self.remember_best()
             self.save_best()
 
     def _write(self, folder: Path, files: dict[str, Tensors]) -> None:
         began = time.monotonic()
         checkpoint.write(folder, files, self._state(), self.spec.disk_reserve_mb)
-        self.timings.checkpoints += time.monotonic() - began
+        self.timings.last_checkpoint = time.monotonic() - began
+        self.timings.checkpoints += self.timings.last_checkpoint
 
     def _state(self) -> dict[str, Any]:
         skipped = [asdict(row) for row in self.data.rejections.rows.values()]

@@ -32,7 +32,7 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
     """
     network, recipe, plan, device = session.network, session.recipe, session.plan, session.device
     progress, seed = session.progress, session.spec.seed
-    began = saved_at = time.monotonic()
+    began = time.monotonic()
     told_at = 0.0
     yield report.started(session)
 
@@ -71,9 +71,8 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
                 yield save(session, stop)
                 yield stop.event()
                 return
-            if now - saved_at >= plan.checkpoint_seconds and not last_of_epoch:
+            if not last_of_epoch and session.save_due(epoch_ended=False):
                 yield save(session, stop)
-                saved_at = time.monotonic()
             step_began = time.monotonic()
 
         spent = time.monotonic() - epoch_began - (session.timings.checkpoints - saving_before)
@@ -85,8 +84,8 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
                 "val", progress.epoch + 1, judged.scores.metrics, keep_if_best(session, judged), judged.seconds
             )
         progress.epoch, progress.loss_sum = progress.epoch + 1, 0.0
-        yield save(session, stop)
-        saved_at = time.monotonic()
+        if progress.epoch == plan.epochs or gives_up(session) or session.save_due(epoch_ended=True):
+            yield save(session, stop)
 
     yield from conclude(session)
 
@@ -118,7 +117,7 @@ def keep_if_best(session: Session, judged: Judged) -> bool:
         return False
     progress.best_rank, progress.best_epoch = rank, progress.epoch + 1
     progress.best_metrics, progress.epochs_without_better = judged.scores.metrics, 0
-    session.save_best()
+    session.remember_best()
     return True
 
 
@@ -134,6 +133,7 @@ def conclude(session: Session) -> Iterator[Event]:
     if session.progress.best_rank:
         session.load_best()
     else:
+        session.remember_best()
         session.save_best()
     check_all_finite(session)
     judged = None

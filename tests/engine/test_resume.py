@@ -132,3 +132,23 @@ def test_a_damaged_checkpoint_is_passed_over_and_logged(digits: Pictures, tmp_pa
     finished(events)
     assert f"{newest / 'model.safetensors'} has changed since it was written" in run.log_file.read_text()
     assert hashes_of_weights(run) == hashes_of_weights(quiet)
+
+
+def test_saving_takes_a_small_share_of_short_epochs(
+    digits: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that takes a second is not written after each of many epochs of milliseconds, and yet at the end."""
+    from luthier.engine import checkpoint
+
+    honest = checkpoint._replace
+
+    def slow(temporary: Path, folder: Path) -> None:
+        time.sleep(0.3)
+        honest(temporary, folder)
+
+    monkeypatch.setattr(checkpoint, "_replace", slow)
+    run = make_run(tmp_path / "run", digits[:20], spec_of("a", given={"num_epochs": 30, "batch_size": 16}))
+    events = train_here(run)
+    assert finished(events).epochs == 30
+    assert len([event for event in events if isinstance(event, Checkpointed)]) < 10
+    assert (run.checkpoints / "last" / "optimizer.safetensors").exists()

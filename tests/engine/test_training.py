@@ -26,7 +26,7 @@ SHORT = {"num_epochs": 2, "batch_size": 16}
 
 def test_tiny_resnet_learns_handwritten_digits(digits: Pictures, tmp_path: Path) -> None:
     """All 1,797 digits, the template's own settings but for fewer epochs than the 12 of its default."""
-    run = make_run(tmp_path / "run", digits, spec_of("run", given={"num_epochs": 8}, threads=2, estimated_seconds=30.0))
+    run = make_run(tmp_path / "run", digits, spec_of("run", given={"num_epochs": 8}, estimated_seconds=30.0))
     events = train_here(run)
     assert finished(events).metrics["accuracy"] >= 0.97
     report = run.report()
@@ -35,7 +35,7 @@ def test_tiny_resnet_learns_handwritten_digits(digits: Pictures, tmp_path: Path)
     assert [row["id"] for row in report["per_concept"]] == [str(digit) for digit in range(10)]
     kinds = [type(event).__name__ for event in events]
     assert kinds[0] == "Started" and kinds[-1] == "Finished"
-    assert kinds.count("EpochDone") == kinds.count("Checkpointed") == 8
+    assert kinds.count("EpochDone") == 8 >= kinds.count("Checkpointed") >= 1
     assert kinds.count("Evaluated") == 9
     assert not [event for event in events if isinstance(event, StepDone) and not math.isfinite(event.seconds_left)]
 
@@ -135,7 +135,7 @@ def test_no_room_for_a_checkpoint_fails_with_path_and_bytes(digits: Pictures, tm
 
 def test_incremental_training_starts_from_an_earlier_checkpoint(digits: Pictures, tmp_path: Path) -> None:
     """Concepts are matched by id, in whatever order; one more concept does no harm."""
-    first = make_run(tmp_path / "first", digits[:600], spec_of("first", given={"num_epochs": 6}, threads=2))
+    first = make_run(tmp_path / "first", digits[:600], spec_of("first", given={"num_epochs": 6}))
     before = finished(train_here(first)).metrics["accuracy"]
     concepts = ["new", *reversed([str(digit) for digit in range(10)])]
     changes = {"resume_from": str(first.checkpoints / "best"), "concepts": concepts}

@@ -42,7 +42,7 @@ def small_spec(template: Template, weights_dir: Path, **plan: Any) -> RunSpec:
     """Two steps of four pictures, everything else as the template says."""
     size = small_size(template)
     overlay = {"image_size": size, "batch_size": 4, "epochs": 1, "examples_per_epoch": 8, "warmup_steps": 0, **plan}
-    return spec_of("run", template.id, concepts=LABELS, plan=overlay, weights_folder=str(weights_dir), threads=2)
+    return spec_of("run", template.id, concepts=LABELS, plan=overlay, weights_folder=str(weights_dir), threads=1)
 
 
 def put_weights(weights_dir: Path, spec: RunSpec) -> dict[str, torch.Tensor]:
