@@ -116,6 +116,10 @@ class Server:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return float(status.split("VmRSS:")[1].split()[0]) / 1024
 
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def imported_torch(self) -> bool:
         return "libtorch" in Path(f"/proc/{self._process.pid}/maps").read_text()
 
@@ -270,12 +274,14 @@ async def prepare(server: Server) -> None:
 async def measure(server: Server, arguments: argparse.Namespace) -> dict[str, float]:
     if server.kind == "luthier":
         await prepare(server)
-    result = {
-        "rest_calls_per_second": await rest_rate(server, arguments.connections, arguments.seconds),
-        "grpc_calls_per_second": await grpc_rate(server, arguments.connections, arguments.seconds),
-        "pictures_per_second": await upload_rate(server, digits()),
-        "memory_mb": server.memory_mb(),
-    }
+    result: dict[str, float] = {}
+    for name, rate in (("rest", rest_rate), ("grpc", grpc_rate)):
+        before = server.cpu_seconds()
+        result[f"{name}_calls_per_second"] = await rate(server, arguments.connections, arguments.seconds)
+        calls = result[f"{name}_calls_per_second"] * arguments.seconds
+        result[f"{name}_server_cpu_us_per_call"] = (server.cpu_seconds() - before) / calls * 1e6
+    result["pictures_per_second"] = await upload_rate(server, digits())
+    result["memory_mb"] = server.memory_mb()
     assert not server.imported_torch()
     return {name: round(value) for name, value in result.items()}
 
