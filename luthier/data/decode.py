@@ -15,7 +15,7 @@ from luthier.data.jpeg import OddSubsamplingError, decode_jpeg, read_header
 from luthier.data.pillow import Opened, open_with_pillow, to_rgb
 from luthier.data.pixels import Pixels
 from luthier.data.png import check_chunks
-from luthier.data.webp import check_length
+from luthier.data.webp import check_length, check_sides
 from luthier.errors import ImageDecodeError
 
 __all__ = ["FORMATS", "MAX_PIXELS", "Facts", "decode", "decode_resized", "examine"]
@@ -114,6 +114,7 @@ def _png(data: bytes, image_format: str, smallest_side: int) -> _Stored:
 
 def _webp(data: bytes, image_format: str, smallest_side: int) -> _Stored:
     check_length(data)
+    check_sides(*(header_size(data, image_format) or (0, 0)))
     return _other(data, image_format, smallest_side)
 
 

@@ -5,6 +5,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -144,6 +145,15 @@ def _webp_header(width: int, height: int) -> bytes:
     body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + (width - 1).to_bytes(3, "little")
     body += (height - 1).to_bytes(3, "little")
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def test_bad_D4_a_webp_canvas_longer_than_any_frame_costs_no_time() -> None:
+    data = bytearray(animated("WEBP"))
+    data[24:27] = (7_000_000 - 1).to_bytes(3, "little")
+    before = time.monotonic()
+    error = refusal(bytes(data))
+    assert error.code == 47104 and "16383" in error.details
+    assert time.monotonic() - before < 1
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 0), (0, 10), (10, 0)])
