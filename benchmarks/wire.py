@@ -28,7 +28,7 @@ BATCH = 128
 UPLOADERS = 4  # connections that upload batches at once
 
 
-# -- servers, each in a process of its own ------------------------------------------------------------------------------
+# -- servers, each in a process of its own ----------------------------------------------------------------------------
 
 
 def serve_luthier(folder: Path, ports: list[int]) -> None:
@@ -130,7 +130,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# -- clients ------------------------------------------------------------------------------------------------------------
+# -- clients ----------------------------------------------------------------------------------------------------------
 
 
 class HttpClient(asyncio.Protocol):
