@@ -146,8 +146,9 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     )
     weights_folder = arguments.weights_dir or settings.weights_folder
     folder = _run_folder(arguments.out, request.template.id)
-    fetched = have_weights(request, weights_folder, settings.offline)
-    with show.reading(out, arguments.data) as progress:
+    with show.moving_bar(out, f"Fetching {request.weights}") as progress:
+        fetched = have_weights(request, weights_folder, settings.offline, progress)
+    with show.moving_bar(out, f"Reading {arguments.data}") as progress:
         read = imagefolder.read(
             arguments.data,
             arguments.test_data,
@@ -194,9 +195,9 @@ def _run_folder(out: Path | None, template: str) -> Path:
     return folder
 
 
-def _say_what_is_trained(out: Console, request: TrainRequest, folder: Path, fetched: str) -> None:
+def _say_what_is_trained(out: Console, request: TrainRequest, folder: Path, fetched: bool) -> None:
     if fetched:
-        out.print(f"Fetched the pre-trained weights {fetched}", markup=False)
+        out.print(f"Fetched the pre-trained weights {request.weights}", markup=False)
     start = f"from {request.weights}" if request.weights else "from random weights"
     out.print(f"\nTraining {request.template.id} {start}, seed {request.seed}, in {folder}", style="bold", markup=False)
     for note in (*request.notes, *request.template.plan_for(request.values).notes):

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -28,12 +27,12 @@ def console(to_stderr: bool) -> Console:
 
 
 @contextmanager
-def reading(out: Console, folder: Path) -> Iterator[Callable[[int, int], None]]:
-    """A bar while files are read; it gives the function that moves it: (files read, files in all)."""
-    columns = (TextColumn(f"Reading {folder}"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
+def moving_bar(out: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that goes away when the work is done; it gives the function that moves it: (done, in all)."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
-        task = bar.add_task("", total=0)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def show_counts(out: Console, examples: Iterable[Example], concepts: Sequence[RunConcept]) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 from luthier.catalog import model_type as catalog
 from luthier.catalog import weights as catalog_weights
 from luthier.catalog.template import Template
-from luthier.errors import InvalidRequest, InvalidTrainingParams, MissingWeights, shown
+from luthier.catalog.weights import Progress
+from luthier.errors import InvalidRequest, InvalidTrainingParams, shown
 from luthier.runs.run import RunConcept, RunSpec
 from luthier.settings import Settings
+from luthier.worker.weights_pull import pull
 
 LARGEST_SEED = 2**31 - 1
 
@@ -97,30 +99,22 @@ def _seed(values: Mapping[str, Any], wanted: int | None) -> int:
     return seed if seed >= 0 else secrets.randbelow(LARGEST_SEED)
 
 
-def have_weights(request: TrainRequest, folder: Path, offline: bool) -> str:
-    """Makes sure that the weights are in `folder`; returns what was fetched, "" for nothing.
+def _device(request: TrainRequest, wanted: str) -> str:
+    """--device, else what a num_gpus that was given asks for: none of them means the processor."""
+    if wanted != "auto" or "num_gpus" not in request.given:
+        return wanted
+    return "cuda" if request.values["num_gpus"] else "cpu"
 
-    Raises MissingWeights that names the command which adds them, where they cannot be fetched.
+
+def have_weights(request: TrainRequest, folder: Path, offline: bool, progress: Progress) -> bool:
+    """Makes sure that the weights are in `folder`; True where they had to be fetched.
+
+    Raises MissingWeights, with why they cannot be fetched and the command that adds them.
     """
     if not request.weights or catalog_weights.find(folder, request.weights):
-        return ""
-    try:
-        catalog_weights.require(folder, request.weights)
-    except MissingWeights as missing:
-        if offline:
-            raise MissingWeights(f"{missing.details} (fetching is switched off: offline is set)") from missing
-        return _fetch(request.weights, folder, missing)
-    return ""
-
-
-def _fetch(name: str, folder: Path, missing: MissingWeights) -> str:
-    from luthier.worker.weights_pull import pull
-
-    try:
-        pull(folder, name)
-    except Exception as error:  # whatever the hub's client raises: the user needs to know what to do instead
-        raise MissingWeights(f"{missing.details} (fetching them failed: {error})") from error
-    return name
+        return False
+    pull(folder, request.weights, offline=offline, progress=progress)
+    return True
 
 
 def make_spec(
@@ -146,7 +140,7 @@ def make_spec(
         plan=asdict(template.plan_for(request.values)),
         concepts=tuple(concepts),
         seed=request.seed,
-        device=device,
+        device=_device(request, device),
         threads=threads or settings.training_threads,
         weights_folder=str(weights_folder.absolute()),
         offline=settings.offline,
