@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
 from luthier.store.database import now
 from luthier.store.tables import tokens, users
@@ -67,7 +67,7 @@ def resolve(connection: Connection, token_text: str) -> TokenRow | None:
     if not well_formed(token_text):
         return None
     digest = _hash(token_text)
-    row = connection.execute(_rows(tokens.c.hash).where(tokens.c.hash == digest)).mappings().first()
+    row = connection.execute(_BY_HASH, {"digest": digest}).mappings().first()
     if row is None or not hmac.compare_digest(row["hash"], digest):
         return None
     return _token(row)
@@ -122,3 +122,6 @@ def _rows(*more: Any) -> Select[Any]:
 def _token(row: Any) -> TokenRow:
     values = {name: row[name] for name in TokenRow.__dataclass_fields__}
     return TokenRow(**{**values, "scopes": json.loads(row["scopes"])})
+
+
+_BY_HASH = _rows(tokens.c.hash).where(tokens.c.hash == bindparam("digest"))  # built once: every call asks it

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import grpc
+from clarifai_grpc.channel.clarifai_channel import ClarifaiChannel
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2, service_pb2_grpc
 
 from tests.e2e.conftest import Server
@@ -16,10 +16,8 @@ class Client:
     """A V2 stub that sends the token and fails on an answer that is not a success."""
 
     def __init__(self, server: Server, app_id: str) -> None:
-        options = [("grpc.max_receive_message_length", 128 << 20), ("grpc.max_send_message_length", 128 << 20)]
-        self._stub = service_pb2_grpc.V2Stub.__new__(service_pb2_grpc.V2Stub)
-        channel = grpc.insecure_channel(server.grpc, options=options)
-        service_pb2_grpc.V2Stub.__init__(self._stub, channel)
+        host, _, port = server.grpc.rpartition(":")
+        self._stub = service_pb2_grpc.V2Stub(ClarifaiChannel.get_insecure_grpc_channel(base=host, port=int(port)))
         self.server = server
         self.ids = resources_pb2.UserAppIDSet(user_id=server.user_id, app_id=app_id)
 

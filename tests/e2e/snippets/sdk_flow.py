@@ -10,7 +10,8 @@ from clarifai.client.user import User
 user = User(user_id=os.environ["CLARIFAI_USER_ID"])
 app = user.create_app(app_id="sdk-app", base_workflow="Universal")
 dataset = app.create_dataset(dataset_id="digits")
-dataset.upload_from_folder(folder_path=os.environ["FOLDER"], input_type="image", labels=True)
+for folder in sorted(Path(os.environ["FOLDER"]).iterdir()):
+    dataset.upload_from_folder(folder_path=str(folder), input_type="image", labels=True)
 inputs = sum(1 for _ in dataset.list_inputs())
 dataset.create_version()
 
