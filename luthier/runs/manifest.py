@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
@@ -27,6 +27,9 @@ class Example:
     invalid: str = ""
 
 
+_FIELDS = tuple(f.name for f in fields(Example))
+
+
 def write_manifest(path: Path, examples: Iterable[Example]) -> int:
     """Writes one line per example and returns how many."""
     count = 0
@@ -44,7 +47,7 @@ def read_manifest(path: Path) -> Iterator[Example]:
 
 
 def example_to_line(example: Example) -> str:
-    row = {key: value for key, value in asdict(example).items() if value not in ("", 0, {})}
+    row = {name: value for name in _FIELDS if (value := getattr(example, name)) not in ("", 0, {})}
     return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -11,6 +11,8 @@ from luthier.store import collection, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database
 from luthier.store.tables import model_versions
+from luthier.worker.calibration_job import FOLDER as CALIBRATIONS
+from luthier.worker.snapshot_job import FREEZING
 
 GRACE_SECONDS = collection.GRACE_SECONDS
 _ROWS = 500
@@ -19,6 +21,7 @@ _ROWS = 500
 def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> tuple[int, int]:
     """Removes what has been without an owner for the grace time; returns how many (blobs, run folders)."""
     runs = remove_runs(settings, database, grace_seconds)
+    _remove_leftovers(settings, grace_seconds)
     return collection.collect(database, blobs, _manifests(settings, database), grace_seconds), runs
 
 
@@ -47,3 +50,11 @@ def remove_runs(settings: Settings, database: Database, grace_seconds: float = G
     for path in orphans:
         shutil.rmtree(path, ignore_errors=True)
     return len(orphans)
+
+
+def _remove_leftovers(settings: Settings, grace_seconds: float) -> None:
+    """Working folders of jobs whose worker was killed."""
+    before = time.time() - grace_seconds
+    for folder in (*settings.data_dir.glob(f"{FREEZING}*"), *(settings.runs_folder / CALIBRATIONS).glob("job-*")):
+        if folder.is_dir() and folder.stat().st_mtime < before:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -39,7 +39,6 @@ IDLE_SECONDS = 0.15  # between looks at an empty queue
 TROUBLE_SECONDS = 2.0  # after the database could not be asked
 TIDY_SECONDS = 600.0
 SIGNAL_SECONDS = 0.1  # between looks for a signal
-SECONDS_SEEN = 3600.0  # between signs that this worker's device is still here
 FIRST_CALIBRATION = {"model_type": "visual-classifier", "template": "luthier_tiny_resnet"}
 
 
@@ -70,9 +69,7 @@ def worker_name(pid: int | None = None) -> str:
 
 
 class Worker:
-    """`engine` is the module that trains; without `introduce` the worker neither asks it what device it has nor has that
-    measured.
-    """
+    """`engine` is the module that trains; without `introduce` it is neither asked for its device nor warmed."""
 
     def __init__(self, settings: Settings, name: str = "", engine: str = ENGINE, *, introduce: bool = True) -> None:
         self.settings = settings
@@ -95,7 +92,7 @@ class Worker:
         self._thread("sweeper", self._sweep)
         self._thread("housekeeping", self._tidy)
         if self._introduces:
-            self._thread("device", self._introduce)
+            threading.Thread(target=self._introduce, name="device", daemon=True).start()  # nobody waits for it to end
 
     def drain(self) -> None:
         """Takes no more jobs; running trainings save where they stand and go back to the queue."""
@@ -223,10 +220,8 @@ class Worker:
             log.warning("the engine does not say what it runs on, so estimates stay rough: %s", error)
             return
         device = device_key(name, self.settings.training_threads)
-        self._measure_once(device, device_kind(name))
-        while not self.draining.wait(SECONDS_SEEN):
-            with self.database.write() as connection:
-                devices.seen(connection, self.name, device, device_kind(name))
+        if not self.draining.is_set():
+            self._measure_once(device, device_kind(name))
 
     def _measure_once(self, device: str, kind: str) -> None:
         with self.database.write() as connection:

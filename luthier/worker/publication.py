@@ -1,5 +1,6 @@
 """What a finished run brings: the results of a version, and a calibration from its real steps. Next: `training_job`."""
 
+import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def of(run: RunFolder, seen: Seen) -> Published:
         **{key: report[key] for key in _KEPT if key in report},
     }
     examples = sum(report.get("counts", {}).get("examples", {}).values())
-    return Published(seen.finished.checkpoint, results, examples + len(skipped))
+    return Published(seen.finished.checkpoint, _finite(results), examples + len(skipped))
 
 
 def finished_before(run: RunFolder) -> Seen | None:
@@ -75,6 +76,19 @@ def calibration(settings: Settings, version: Version, spec: RunSpec, seen: Seen)
         checkpoint_seconds=_median(seen.checkpoint_seconds),
         gflops_per_item=template.gflops_for(spec.hyperparameters),
     )
+
+
+def _finite(value: Any) -> Any:
+    """Without the numbers that are none: a metric that cannot be computed (a class the split lacks) is left out."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items() if not _is_no_number(item)}
+    if isinstance(value, list):
+        return [None if _is_no_number(item) else _finite(item) for item in value]
+    return value
+
+
+def _is_no_number(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _median(values: list[float]) -> float:

@@ -6,7 +6,7 @@ Subject: seq of the dataset version. A training without a named version freezes 
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +23,7 @@ from luthier.worker.work import Work
 
 WAIT_SECONDS = 300.0  # for inputs that are still being checked, since their number last changed
 POLL_SECONDS = 0.2
+FREEZING = "freeze-"  # a working folder in the data folder
 
 
 class SnapshotJob:
@@ -50,7 +51,7 @@ def freeze(work: Work, seq: int, concept_ids: Sequence[str], *, finish: bool = F
     Raises DatasetVersionConflict where it was deleted meanwhile.
     """
     version = _wait_for_inputs(work, seq, concept_ids)
-    with tempfile.TemporaryDirectory(prefix="freeze-", dir=work.settings.data_dir) as folder:
+    with tempfile.TemporaryDirectory(prefix=FREEZING, dir=work.settings.data_dir) as folder:
         manifest, counts = _write(work, version, concept_ids, Path(folder))
         sha = work.blobs.put_file(manifest)
     with work.database.write() as connection:
@@ -77,6 +78,9 @@ def _wait_for_inputs(work: Work, seq: int, concept_ids: Sequence[str]) -> Datase
             return version
         still, before = (still + POLL_SECONDS if left == before else 0.0), left
         work.lease.sleep(POLL_SECONDS)
+
+
+_MEMBER = tuple(f.name for f in fields(Member))
 
 
 @dataclass
@@ -120,7 +124,7 @@ def _spooled(work: Work, members: Iterable[Member], rows: IO[str], counts: _Coun
         if counts.inputs % 1000 == 0:
             work.lease.check()
         counts.add(member)
-        rows.write(json.dumps(asdict(member)) + "\n")
+        rows.write(json.dumps([getattr(member, name) for name in _MEMBER]) + "\n")
         if member.status == GOOD_INPUT:
             yield Item(member.blob, _stratum(member), member.split)
 
@@ -132,7 +136,7 @@ def _stratum(member: Member) -> str:
 
 def _examples(rows: IO[str], splits: dict[str, str], counts: _Counts) -> Iterator[Example]:
     for line in rows:
-        member = Member(**json.loads(line))
+        member = Member(*json.loads(line))
         invalid = _invalid(member)
         split = (
             "train" if invalid else splits[member.blob]

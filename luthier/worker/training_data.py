@@ -1,7 +1,7 @@
 """From a version to a run folder: freeze or await the data, check it, find the weights. Next: `runs/prepare`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,7 @@ def _wanted(manifest: Path, concepts: tuple[RunConcept, ...]) -> Iterator[Exampl
     for example in read_manifest(manifest):
         labels = {concept: value for concept, value in example.labels.items() if concept in ids}
         if labels:
-            row = {**asdict(example), "labels": labels}
-            yield Example(**row)
+            yield replace(example, labels=labels)
 
 
 def _tolerance(version: Version) -> float:

@@ -256,6 +256,16 @@ def test_a_run_folder_goes_when_its_version_is_gone(world: World, start_worker: 
     assert sorted(path.name for path in world.settings.runs_folder.iterdir()) == [".calibrations", "kept"]
 
 
+def test_working_folders_of_killed_workers_go(world: World) -> None:
+    left = [world.settings.data_dir / "freeze-x", world.settings.runs_folder / ".calibrations" / "job-1-x"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    housekeeping.tidy(world.settings, world.database, world.blobs)
+    assert all(folder.exists() for folder in left)
+    housekeeping.tidy(world.settings, world.database, world.blobs, grace_seconds=-10)
+    assert not any(folder.exists() for folder in left)
+
+
 def test_pictures_of_a_running_training_stay_though_input_and_version_are_gone(
     world: World, digits: list[tuple[str, bytes]], start_worker: Start
 ) -> None:

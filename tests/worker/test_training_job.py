@@ -57,6 +57,12 @@ def test_a_training_ends_with_results_log_and_a_measurement(labelled: World, sta
     assert measured.seconds_per_validation_item == 0.5  # seconds of an evaluation by its one item
 
 
+def test_a_metric_that_cannot_be_computed_is_left_out(labelled: World, start_worker: Start) -> None:
+    seq = labelled.train()
+    start_worker([["started"], ["step", 5], ["finish", 1]])
+    assert labelled.ended(seq).results["metrics"] == {"accuracy": 0.9, "macro_f1": 0.8}
+
+
 def test_progress_is_told_while_it_trains(labelled: World, start_worker: Start) -> None:
     seq = labelled.train()
     start_worker(ENDLESS)
