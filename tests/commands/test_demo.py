@@ -5,14 +5,16 @@ import io
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
+import pytest
 from clarifai_grpc.grpc.api import service_pb2
 from PIL import Image
 
 from luthier.commands.demo import calls, digits
 from luthier.commands.demo.main_job import BATCH, batches, labelled_input
-from luthier.commands.demo.server import free_address
+from luthier.commands.demo.server import DemoServer, free_address
 
 
 def test_digits_are_real_pictures_in_class_folders_and_some_are_held_back(tmp_path: Path) -> None:
@@ -52,6 +54,20 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
     assert found != wanted
     assert found in taken
     assert found.startswith("127.0.0.1:")
+
+
+def test_its_server_starts_in_a_folder_with_a_space_in_its_name(tmp_path: Path) -> None:
+    data_dir = tmp_path / "a folder" / "data"
+    data_dir.parent.mkdir()
+    with DemoServer(data_dir) as server:
+        assert server.exports["CLARIFAI_USER_ID"] == "luthier"
+        assert server.exports["CLARIFAI_PAT"].startswith("luth_pat_")
+        assert Path(server.exports["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"]) == data_dir / "tls" / "ca.pem"
+        assert (data_dir / "tls" / "ca.pem").exists()
+        with urllib.request.urlopen(f"{server.settings.base_url}/livez", timeout=10) as answer:
+            assert answer.status == 200
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"{server.settings.base_url}/livez", timeout=2)
 
 
 def test_calls_are_named_after_their_messages() -> None:

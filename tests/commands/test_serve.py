@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from luthier.commands.command_line import run
+from tests.commands.process_table import alive, processes
 from tests.conftest import free_port
 
 
@@ -55,10 +56,8 @@ class Served:
     def children(self) -> dict[str, int]:
         """Process ids by command: api, worker, predictors."""
         assert self.process is not None
-        table = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-        rows = [line.split(None, 2) for line in table.splitlines()]
-        mine = [(int(pid), args) for pid, parent, args in rows if int(parent) == self.process.pid]
-        names = {pid: re.search(r"-m luthier (\w+)", args) for pid, args in mine}
+        mine = [one for one in processes() if one.parent == self.process.pid and one.state != "Z"]
+        names = {one.pid: re.search(r"-m luthier (\w+)", one.command) for one in mine}
         return {name[1]: pid for pid, name in names.items() if name}
 
     def stop(self) -> int:
@@ -159,7 +158,7 @@ def test_sigterm_ends_everything_and_the_second_start_shows_no_token(server: Ser
     until(lambda: len(server.children()) == 3)
     pids = list(server.children().values())
     assert server.stop() == 0
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in pids if alive(pid)]
     assert "Luthier has stopped." in server.said
 
     server.start("--quiet")
@@ -174,12 +173,6 @@ def test_processes_end_when_serve_is_killed(server: Served) -> None:
     server.process.kill()
     server.process.wait()
     until(lambda: not [pid for pid in pids if alive(pid)], 45)
-
-
-def alive(pid: int) -> bool:
-    """Zombies have ended: whoever inherits them will bury them."""
-    status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return bool(status) and not status.startswith("Z")
 
 
 # -- refusals: nothing is started --------------------------------------------------------------------------------------

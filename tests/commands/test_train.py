@@ -14,6 +14,7 @@ from PIL import Image
 
 from luthier.commands.command_line import run
 from luthier.commands.train_request import parse_assignments
+from tests.commands.process_table import processes
 
 QUICK = ["--template", "luthier_tiny_resnet", "--threads", "1"]
 
@@ -135,12 +136,7 @@ def test_sigterm_leaves_no_engine_behind(digit_folder: Callable[[int], Path], tm
     wait_for(lambda: (out / "events.jsonl").exists())
     training.send_signal(signal.SIGTERM)
     training.wait(timeout=30)
-    wait_for(lambda: not processes_naming(str(out)), 5)
-
-
-def processes_naming(text: str) -> list[str]:
-    table = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    return [line for line in table.splitlines() if text in line and "ps -eo" not in line]
+    wait_for(lambda: not [one for one in processes() if str(out) in one.command], 5)
 
 
 def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:

@@ -152,7 +152,8 @@ class MainJob:
 
     def metrics(self, version: Any) -> float:
         metrics = dict(version.metadata["luthier"]["metrics"])
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float))
+        names = sorted(metrics, key=lambda name: (name != "accuracy", name))
+        shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in names if isinstance(metrics[name], float))
         click.echo(f"    on the test split: {shown}")
         return float(metrics["accuracy"])
 

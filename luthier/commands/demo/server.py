@@ -1,7 +1,6 @@
 """A server of its own for the demo: `luthier serve` on a fresh data folder and on free ports."""
 
 import os
-import re
 import shlex
 import signal
 import socket
@@ -86,9 +85,10 @@ class DemoServer:
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():
-            export = re.match(r"\s*export (\w+)=(\S+)", line)
-            if export:
-                self.exports[export[1]] = shlex.split(export[2])[0]
+            words = shlex.split(line, comments=True) if line.lstrip().startswith("export ") else []
+            if words:
+                name, _, value = words[1].partition("=")
+                self.exports[name] = value
             if "is ready." in line:
                 self._ready.set()
 
