@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from luthier.commands.command_line import FAILED
 from luthier.errors import InvalidRequest, PredictionFailed
@@ -38,7 +40,7 @@ def command(model: Path, top: int, as_json: bool, files: tuple[Path, ...]) -> in
     concepts = run.spec().concepts
     failed = 0
     try:
-        with ModelProcess(run.path.absolute(), SERVED) as process:
+        with _loaded(run) as process:
             for batch in _batches(pictures):
                 for file, answer in _ask(process, batch):
                     failed += "error" in answer
@@ -55,6 +57,16 @@ def _trained_run(folder: Path) -> RunFolder:
     if not (folder / SERVED).is_dir():
         raise InvalidRequest(f"--model {folder}: the run has no checkpoint yet; go on: luthier train --resume {folder}")
     return run
+
+
+@contextmanager
+def _loaded(run: RunFolder) -> Iterator[ModelProcess]:
+    """The model's process, loaded; a word on a terminal while that takes its seconds."""
+    out = Console(stderr=True)
+    with ExitStack() as stack:
+        with out.status("Loading the model …") if out.is_terminal else nullcontext():
+            process = stack.enter_context(ModelProcess(run.path.absolute(), SERVED))
+        yield process
 
 
 def _pictures(files: Sequence[Path]) -> Iterator[Path]:

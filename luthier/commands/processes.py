@@ -151,9 +151,16 @@ class Supervisor:
             if status is not None:
                 pause = child.start_at - now
                 self._say(f"{child.name} ended ({_why(status)}); it is started again in {pause:.1f} s")
-                child.on_death(child.starts)
+                self._bury(child)
             if child.process is None and now >= child.start_at:
                 child.start(self._environment)
+
+    def _bury(self, child: Child) -> None:
+        """What is to be done about a death. Where that fails, the others must still be looked after."""
+        try:
+            child.on_death(child.starts)
+        except Exception as error:
+            self._say(f"after the death of {child.name}: {type(error).__name__}: {error}")
 
     def stop(self) -> None:
         """Asks all children to end, in order of the list; kills what does not, or at once on a second request."""

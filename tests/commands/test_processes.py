@@ -82,6 +82,18 @@ def test_a_killed_child_is_started_again_and_its_death_reported(
     assert "the worker ended (killed by SIGKILL)" in said[0]
 
 
+def test_trouble_over_one_death_does_not_end_the_supervisor(
+    program: Callable[[str], dict[str, str]], said: list[str], supervise: Callable[[Supervisor], None]
+) -> None:
+    def locked(start: int) -> None:
+        raise RuntimeError("database is locked")
+
+    child = Child("the worker", lambda start: [], 5, locked)
+    supervise(Supervisor([child], program("raise SystemExit(3)"), said.append))
+    until(lambda: child.starts >= 3)
+    assert "after the death of the worker: RuntimeError: database is locked" in said
+
+
 def test_ready_is_seen_and_a_child_that_dies_first_is_not_ready(
     program: Callable[[str], dict[str, str]], said: list[str]
 ) -> None:
