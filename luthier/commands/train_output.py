@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from luthier.commands.durations import spell
-from luthier.runs.events import Checkpointed, EpochDone, Evaluated, Event, Started, StepDone
+from luthier.runs.events import EpochDone, Evaluated, Event, Started, StepDone
 from luthier.runs.manifest import SPLITS, Example
 from luthier.runs.run import RunConcept
 
@@ -88,6 +88,7 @@ class TrainingProgress:
 
     def __enter__(self) -> Self:
         self._bar.start()
+        self._task = self._bar.add_task("starting", total=None, status="")
         return self
 
     def __exit__(
@@ -104,8 +105,6 @@ class TrainingProgress:
             self._last_line = time.monotonic()
         elif isinstance(event, Evaluated):
             self._evaluated(event)
-        elif isinstance(event, Checkpointed) and self._task is not None:
-            self._bar.refresh()
 
     def _started(self, event: Started) -> None:
         going_on = f", going on from step {event.step}" if event.step else ""
@@ -114,7 +113,8 @@ class TrainingProgress:
             f"{event.device} in {event.precision}; {event.total_epochs} epochs of batches of {event.batch_size}, "
             f"{event.total_steps} steps{going_on}; ready after {event.seconds:.1f} s"
         )
-        self._task = self._bar.add_task("epoch 1", total=event.total_steps, completed=event.step, status="")
+        if self._task is not None:
+            self._bar.update(self._task, total=event.total_steps, completed=event.step, description="epoch 1")
         self._last_line = time.monotonic()
 
     def _step(self, event: StepDone) -> None:
