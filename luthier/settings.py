@@ -27,20 +27,20 @@ class Settings:
     http_address: str = _setting("127.0.0.1:8080", "where REST listens", "host:port")
     grpc_address: str = _setting("127.0.0.1:8081", "where plain gRPC listens", "host:port")
     grpc_tls_address: str = _setting("127.0.0.1:8443", "where gRPC over TLS listens", "host:port")
-    tls_certificate: Path | None = _setting(None, "PEM certificate for the TLS listener; unset: one is made, signed by tls/ca.pem")
+    tls_certificate: Path | None = _setting(None, "PEM certificate for TLS; unset: one signed by tls/ca.pem")
     tls_private_key: Path | None = _setting(None, "PEM private key that belongs to tls_certificate")
     public_url: str = _setting("", "prefix of every URL that is handed out; unset: http:// and the HTTP address")
     allowed_hosts: str = _setting("", "further host names that REST answers to, separated by commas")
     weights_dir: Path | None = _setting(None, "folder of pre-trained weights; unset: weights/ in the data folder")
     offline: bool = _setting(False, "never fetch weights from the hub")
     log_format: str = _setting("text", "server log lines as text or json")
-    lease_seconds: float = _setting(30.0, "a job whose worker shows no sign of life this long is given to another", "seconds")
+    lease_seconds: float = _setting(30.0, "a job whose worker shows no life for so long goes to another", "seconds")
     heartbeat_seconds: float = _setting(1.0, "how often a worker shows that it lives", "seconds")
     training_slots: int = _setting(1, "trainings that one worker runs at once")
     training_threads: int = _setting(0, "processor threads per training; 0: all cores")
     image_cache_mb: int = _setting(1024, "memory for decoded pictures per training", "MiB")
     loaded_models: int = _setting(4, "models that the predictors keep in memory")
-    warm_start: bool = _setting(True, "keep one idle trainer process with its libraries loaded, so that training starts at once")
+    warm_start: bool = _setting(True, "keep a trainer process ready, so that training starts at once")
     max_request_mb: int = _setting(128, "largest request body", "MiB")
     max_input_mb: int = _setting(20, "largest picture or text", "MiB")
     max_concepts_per_model: int = _setting(1000, "most concepts that one model may learn")
@@ -116,7 +116,7 @@ def _load(environment: Mapping[str, str], file: Path | None) -> tuple[Settings, 
     sources: dict[str, str] = {}
     for name, raw in _read_file(environment, file).items():
         if name not in types:
-            raise InvalidSettings(f"unknown setting {shown(name)!r} in the settings file; `luthier settings` lists them all")
+            raise InvalidSettings(f"unknown setting {shown(name)!r} in the file; `luthier settings` lists them all")
         values[name], sources[name] = _convert(name, types[name], raw), "file"
     for name in types:
         variable = ENVIRONMENT_PREFIX + name.upper()

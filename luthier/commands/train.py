@@ -146,7 +146,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     )
     weights_folder = arguments.weights_dir or settings.weights_folder
     folder = _run_folder(arguments.out, request.template.id)
-    with show.moving_bar(out, f"Fetching {request.weights}") as progress:
+    with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
         fetched = have_weights(request, weights_folder, settings.offline, progress)
     with show.moving_bar(out, f"Reading {arguments.data}") as progress:
         read = imagefolder.read(
@@ -156,7 +156,8 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
             memory_mb=settings.decode_memory_mb,
             seconds=settings.decode_seconds,
         )
-    out.print(f"Read {arguments.data}: {len(read.examples)} pictures, {len(read.concepts)} classes", markup=False)
+    usable = sum(not example.invalid for example in read.examples)
+    out.print(f"Read {arguments.data}: {usable} pictures, {len(read.concepts)} classes", markup=False)
     show.show_counts(out, read.examples, read.concepts)
     show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
     for note in read.notes:

@@ -27,19 +27,19 @@ def console(to_stderr: bool) -> Console:
 
 
 @contextmanager
-def moving_bar(out: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+def moving_bar(out: Console, title: str, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """A bar that goes away when the work is done; it gives the function that moves it: (done, in all)."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+    with Progress(*columns, console=out, transient=True, disable=not (shown and out.is_terminal)) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def show_counts(out: Console, examples: Iterable[Example], concepts: Sequence[RunConcept]) -> None:
-    """The table of examples per class and split."""
+    """The table of usable examples per class and split."""
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     totals: Counter[str] = Counter()
-    for example in examples:
+    for example in (example for example in examples if not example.invalid):
         totals[example.split] += 1
         counts[example.split].update(concept for concept, value in example.labels.items() if value)
     table = Table(box=None, pad_edge=False)

@@ -12,7 +12,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.struct_pb2 import Value
 
 from luthier.catalog import model_type as catalog
-from luthier.catalog.hyperparameters import Enum, Hyperparameter, Number, Range
+from luthier.catalog.hyperparameters import Enum, Hyperparameter, Range
 from luthier.catalog.template import Template
 from luthier.catalog.type_fields import DATASET
 from luthier.errors import DoesNotExist, InvalidRequest, shown
@@ -93,9 +93,8 @@ def _hyperparameter(parameter: Hyperparameter) -> resources_pb2.ModelTypeField:
     field.internal_only = parameter.internal
     if isinstance(parameter, Enum):
         field.model_type_enum_options.extend(_options(parameter.options))
-    if isinstance(parameter, Number) and (isinstance(parameter, Range) or parameter.min or parameter.max):
-        step = parameter.step if isinstance(parameter, Range) else None
-        _set_range(field, parameter.min, parameter.max, step or parameter.grid)
+    if isinstance(parameter, Range):  # the bounds of other numbers are our own; published clients expect none
+        _set_range(field, parameter.min, parameter.max, parameter.step or parameter.grid)
     return field
 
 

@@ -52,7 +52,7 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Metrics of one split ("val" after an epoch, "test" at the end); keys as in the report, "accuracy", "macro_f1", …"""
+    """Metrics of one split: "val" after an epoch, "test" at the end. Keys as in the report: "accuracy", …"""
 
     split: str
     epoch: int

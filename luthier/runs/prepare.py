@@ -20,6 +20,9 @@ def prepare(folder: Path, spec: RunSpec, examples: Iterable[Example]) -> RunFold
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(run.manifest_file, examples)
     temporary = folder / "run.json.tmp"
-    temporary.write_text(spec.to_json(), encoding="utf-8")
-    os.replace(temporary, run.spec_file)
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(spec.to_json())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(run.spec_file)
     return run

@@ -37,7 +37,8 @@ def prepare_run(work: Work, version: Version) -> RunFolder:
     template = find_template(version.model_type, version.request["template"])
     values = template.checked(version.request["hyperparameters"])
     plan = template.plan_for(values)
-    _require_weights(work, run, template.weights(values))
+    if not version.request.get("resume_from"):  # a checkpoint brings all its weights with it
+        _require_weights(work, run, template.weights(values))
     frozen = _frozen(work, version)
     concepts = tuple(RunConcept(row["id"], row["name"]) for row in version.request["concepts"])
     manifest = work.blobs.path(frozen.manifest)
@@ -68,6 +69,7 @@ def _spec(
         plan=asdict(plan),
         concepts=concepts,
         seed=int(request.get("seed", 0)),
+        device="cpu" if values.get("num_gpus") == 0 else "auto",
         threads=settings.training_threads,
         blob_folder=str(settings.blobs_folder.absolute()),
         weights_folder=str(settings.weights_folder.absolute()),
