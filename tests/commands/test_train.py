@@ -263,3 +263,19 @@ def test_values_are_read_as_json_where_they_can_be() -> None:
         "g": "a=b",
         "h": "3",
     }
+
+
+def test_what_is_rejected_is_listed_with_its_reason_and_not_counted(
+    digit_folder: Callable[[int], Path], tmp_path: Path
+) -> None:
+    folder = digit_folder(60)
+    (folder / "3" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (folder / "notes.txt").write_text("not a class")
+    answer = luthier("train", *QUICK, "--data", str(folder), "--set", "num_epochs=1", "--out", str(tmp_path / "run"))
+    assert answer.returncode == 0, answer.stderr
+    assert "60 pictures, 10 classes" in answer.stdout
+    assert "Not used: 2 files" in answer.stdout
+    assert "3/broken.png: " in answer.stdout
+    assert "notes.txt: it is not a folder of a class" in answer.stdout
+    total = next(line.split() for line in answer.stdout.splitlines() if line.startswith("all "))
+    assert sum(map(int, total[1:])) == 60
