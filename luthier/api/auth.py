@@ -1,8 +1,10 @@
-"""Credentials -> Caller, and what a Caller may call. A token is looked up at each call: a revocation counts at once.
+"""Credentials -> Caller, and what a Caller may call. A token is looked up again after every commit of any process, so a
+revocation counts at once.
 
 Next: `dispatch`.
 """
 
+import hashlib
 import time
 from dataclasses import dataclass
 
@@ -11,6 +13,7 @@ from luthier.errors import InsufficientScopes, InvalidKey, LuthierError, TokenEx
 from luthier.rpcs.context import Caller
 from luthier.store import tokens
 from luthier.store.database import Database
+from luthier.store.tokens import TokenRow
 from luthier.wire.methods import Auth, Method
 
 HOW = "send the header `Authorization: Key <token>`; `luthier token create` makes one"
@@ -34,6 +37,8 @@ class Authenticator:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._wrong = Throttle()
+        self._commits = database.commits()
+        self._known: tuple[object, dict[bytes, TokenRow]] = (None, {})  # by hash; good while nothing is committed
 
     def caller(self, method: Method, credentials: Credentials) -> Caller:
         """Raises InvalidKey, UnknownKey, TokenExpired, Throttled, InsufficientScopes."""
@@ -52,15 +57,29 @@ class Authenticator:
             raise
 
     def _resolve(self, token: str) -> Caller:
+        row = self._row(token)
+        if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= time.time()):
+            raise TokenExpired(NOT_ACCEPTED)
+        return Caller(row.user, row.user_id, row.id, frozenset(row.scopes), row.app)
+
+    def _row(self, token: str) -> TokenRow:
+        stamp, digest = self._commits.stamp(), hashlib.sha256(token.encode()).digest()
+        known = self._known
+        if stamp != known[0]:
+            known = self._known = (stamp, {})
+        row = known[1].get(digest)
+        if row is None:
+            row = known[1][digest] = self._look_up(token)
+        return row
+
+    def _look_up(self, token: str) -> TokenRow:
         if not tokens.well_formed(token):
             raise InvalidKey(f"this is not a token of this server; {HOW}")
         with self._database.read() as connection:
             row = tokens.resolve(connection, token)
         if row is None:
             raise UnknownKey(NOT_ACCEPTED)
-        if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= time.time()):
-            raise TokenExpired(NOT_ACCEPTED)
-        return Caller(row.user, row.user_id, row.id, frozenset(row.scopes), row.app)
+        return row
 
 
 def token_in(credentials: Credentials) -> str:

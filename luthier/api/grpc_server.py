@@ -3,7 +3,6 @@
 Next: `dispatch`, which REST shares; `tls` for the certificate.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -93,7 +92,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         req_id = request_id(next((value for key, value in metadata if key == "x-clarifai-request-id-prefix"), None))
         address = _address(context.peer())
         work = partial(self._serve, method, data, metadata, address, req_id)
-        answer, response = await asyncio.get_running_loop().run_in_executor(self._pools.of(method, len(data)), work)
+        answer, response = await self._pools.run(method, len(data), work)
         access_log.line(
             req_id=req_id,
             rpc=method.name,

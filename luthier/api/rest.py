@@ -90,9 +90,8 @@ class RestApp:
         target, path_values = self._routes.find(request.verb, request.raw_path)
         credentials = request.credentials()
         body = await self._body(request, target, credentials) if target.reads_body else b""
-        pool = self._pools.of(target.method, len(body))
         work = partial(self._serve, target, path_values, request.query, body, credentials, request.req_id)
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._pools.run(target.method, len(body), work)
 
     def _page(self, request: Request) -> Page | None:
         path = request.raw_path

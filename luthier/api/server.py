@@ -58,7 +58,7 @@ class ApiServer:
         self._database = Database.at(settings.database_file)
         blobs = Blobs(settings.blobs_folder, settings.disk_reserve_mb)
         predictors = PredictorsClient(settings.predictors_socket)
-        self._pools = Pools()
+        self._pools = Pools(quick=self._database.local)
         self._dispatcher = Dispatcher(self._database, blobs, predictors, settings, modules)
         self._http = HttpServer(self._config())
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,5 +1,6 @@
 """The connection: one Database per process, one short transaction per call. Next: `resources` and `jobs`."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -46,8 +47,37 @@ class Database:
         with self._writing, writing as connection, connection.begin():
             yield connection
 
+    @property
+    def local(self) -> bool:
+        """A file on this machine, whose readers wait for nobody."""
+        return self.engine.dialect.name == "sqlite"
+
+    def commits(self) -> "Commits":
+        return Commits(self)
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+class Commits:
+    """Tells whether anything was committed since the last look, by any process: what a cache must ask to be exact.
+
+    SQLite counts the commits of other connections per connection (PRAGMA data_version), so this one only ever asks.
+    On other databases there is no such count: every look then says yes.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        if database.local:
+            self._connection = sqlite3.connect(str(database.engine.url.database), check_same_thread=False)
+
+    def stamp(self) -> object:
+        """Equal to an earlier stamp only if nothing was committed in between."""
+        if self._connection is None:
+            return object()
+        with self._lock:
+            return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
 
 def now() -> float:

@@ -11,15 +11,13 @@ from luthier.rpcs.context import Context
 
 
 def GetModel(ctx: Context, request: Any) -> Any:
-    """Echoes what arrived; the id "missing" is not there, "broken" fails, "slow" takes a second."""
+    """Echoes what arrived; the id "missing" is not there, "broken" fails."""
     if request.model_id == "missing":
         raise ModelDoesNotExist("model 'missing' does not exist in app 'a'")
     if request.model_id == "broken":
         raise RuntimeError("the secret is /home/someone/secret.key\n2026-01-01 INFO luthier.access forged line")
     if request.model_id == "throttled":
         raise Throttled("wait")
-    if request.model_id == "slow":
-        time.sleep(1.0)
     response = service_pb2.SingleModelResponse()
     response.model.id = request.model_id
     response.model.user_id = request.user_app_id.user_id
@@ -30,7 +28,9 @@ def GetModel(ctx: Context, request: Any) -> Any:
 
 
 def ListModels(ctx: Context, request: Any) -> Any:
-    """One model whose notes tell what arrived."""
+    """One model whose notes tell what arrived; the name "slow" takes a second."""
+    if request.name == "slow":
+        time.sleep(1.0)
     return service_pb2.MultiModelResponse(models=[{"id": "m", "notes": f"{request.page}/{request.per_page}"}])
 
 

@@ -103,12 +103,13 @@ def test_the_honest_are_served_beside_slow_ones(server: Running) -> None:
         connection.close()
 
 
-def test_quick_calls_pass_slow_predictions_and_writes(server: Running) -> None:
-    threads = [threading.Thread(target=server.ask, args=("GET", f"{APP}/models/slow")) for _ in range(2)]
+def test_calls_pass_slow_ones_of_another_kind(server: Running) -> None:
+    threads = [threading.Thread(target=server.ask, args=("GET", f"{APP}/models?name=slow")) for _ in range(2)]
     for thread in threads:
         thread.start()
     started = time.monotonic()
     assert server.ask("POST", f"{APP}/models", {"model": {"id": "m"}}).status == 200
+    assert server.ask("GET", f"{APP}/models/m").status == 200
     assert time.monotonic() - started < 0.9
     for thread in threads:
         thread.join()
