@@ -96,7 +96,7 @@ def bare(given: argparse.Namespace, bf16: bool) -> float:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             loss = torch.nn.functional.cross_entropy(network(images).float(), labels)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         times.append(time.perf_counter() - began)
     return float(np.median(times[1:]))
@@ -130,7 +130,8 @@ def trainer(given: argparse.Namespace, bf16: bool) -> float:
             return {"loss": torch.nn.functional.cross_entropy(logits.float(), labels), "logits": logits}
 
     class Clock(TrainerCallback):
-        times: list[float] = []
+        def __init__(self) -> None:
+            self.times: list[float] = []
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             self.times.append(time.perf_counter())
@@ -183,9 +184,8 @@ def start(given: argparse.Namespace) -> None:
     program = BARE_START.format(network=given.network, batch=given.batch, size=given.size)
     bare_seconds = min(timed(lambda: subprocess.run([sys.executable, "-c", program], check=True)) for _ in range(3))
     engine_seconds = min(first_step(given) for _ in range(3))
-    print(
-        f"bare process: {bare_seconds:.2f} s; Luthier's engine: {engine_seconds:.2f} s, {engine_seconds / bare_seconds:.2f} x"
-    )
+    ratio = engine_seconds / bare_seconds
+    print(f"bare process: {bare_seconds:.2f} s; Luthier's engine: {engine_seconds:.2f} s, {ratio:.2f} x")
 
 
 def first_step(given: argparse.Namespace) -> float:
