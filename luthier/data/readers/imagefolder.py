@@ -5,29 +5,18 @@ Every picture is decoded in full, in helper processes, before it counts. Labels 
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from luthier.data.clean import without_leaks
 from luthier.data.decode_pool import DecodePool, DecodeResult
 from luthier.data.readers.found import ReadResult, Rejected, entries, files_below, name_problem, shown_path
-from luthier.data.split import Item, assign_splits
+from luthier.data.readers.splitting import SPLIT_NAMES, note_copies, split_examples
 from luthier.errors import ImageDecodeError, InvalidRequest, NoTrainingData, shown
-from luthier.runs.manifest import SPLITS, Example
+from luthier.runs.manifest import Example
 from luthier.runs.run import RunConcept
 
-SPLIT_FOLDERS: Mapping[str, str] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"})
-VAL_SHARE = TEST_SHARE = 0.1
 
 Progress = Callable[[int, int], None]  # (files checked, files in all)
 
@@ -70,8 +59,8 @@ def read(
     result.concepts = [RunConcept(name, name) for name in sorted(labels)]
     for name in sorted({file.concept for file in files} - labels):
         result.notes.append(f"class {shown(name)} holds no picture and is left out")
-    result.examples = _split(examples, result, seed)
-    _note_copies(result)
+    result.examples = split_examples(examples, result, seed)
+    note_copies(result)
     return result
 
 
@@ -94,7 +83,7 @@ def _listed(folder: Path, result: ReadResult) -> list[_File]:
         return _classes(root, root, "", result)
     files: list[_File] = []
     for entry in entries(root):
-        split = SPLIT_FOLDERS.get(entry.name.lower())
+        split = SPLIT_NAMES.get(entry.name.lower())
         if entry.is_dir(follow_symlinks=False) and split:
             files += _classes(root / entry.name, root, split, result)
         else:
@@ -109,7 +98,7 @@ def _has_splits(root: Path) -> bool:
     A class may be called "train" as well: its folder holds pictures.
     """
     for entry in entries(root):
-        if entry.is_dir(follow_symlinks=False) and entry.name.lower() in SPLIT_FOLDERS:
+        if entry.is_dir(follow_symlinks=False) and entry.name.lower() in SPLIT_NAMES:
             inside = entries(root / entry.name)
             if inside and all(below.is_dir(follow_symlinks=False) for below in inside):
                 return True
@@ -177,54 +166,3 @@ def _example(file: _File, found: DecodeResult) -> Example:
         path=str(file.path),
         invalid=found.details,
     )
-
-
-# -- which split each is in --------------------------------------------------------------------------------------------
-
-
-def _split(examples: list[Example], result: ReadResult, seed: int) -> list[Example]:
-    """Every example in a split; those that train/ must give to a split without a folder are chosen by hash."""
-    given = {example.split for example in examples}
-    ratios = {"val": 0.0 if "val" in given else VAL_SHARE, "test": 0.0 if "test" in given else TEST_SHARE}
-    ratios["train"] = 1 - ratios["val"] - ratios["test"]
-    free = [example for example in examples if example.split in ("", "train")]
-    if "train" in given:
-        _note_missing(given, result)
-    items = [Item(example.blob, next(iter(example.labels))) for example in free if not example.invalid]
-    splits = assign_splits(items, ratios, seed) if items else {}
-    kept, left_out = without_leaks([_placed(example, splits) for example in examples])
-    _note_leaks(kept, left_out, result)
-    return kept
-
-
-def _placed(example: Example, splits: Mapping[str, str]) -> Example:
-    if example.split not in ("", "train"):
-        return example
-    return replace(example, split="train" if example.invalid else splits[example.blob])
-
-
-def _note_missing(given: set[str], result: ReadResult) -> None:
-    missing = [split for split in SPLITS if split not in given]
-    if missing:
-        result.notes.append(f"there is no {' and no '.join(missing)} folder: 10 % of train is used for each, by hash")
-
-
-def _note_leaks(kept: list[Example], left_out: list[Example], result: ReadResult) -> None:
-    if not left_out:
-        return
-    classes = {example.blob: example.labels for example in kept}
-    torn = sum(example.labels != classes[example.blob] for example in left_out)
-    names = ", ".join(shown(example.id) for example in left_out[:5])
-    result.notes.append(
-        f"{len(left_out)} pictures of val or test are byte for byte in an earlier split and left out"
-        + (f", {torn} of them under another class" if torn else "")
-        + f": {names}{' …' if len(left_out) > 5 else ''}"
-    )
-
-
-def _note_copies(result: ReadResult) -> None:
-    """Counts copies; `check` warns of those that two classes claim."""
-    seen = Counter(example.blob for example in result.examples if not example.invalid)
-    extra = sum(count - 1 for count in seen.values())
-    if extra:
-        result.notes.append(f"{extra} pictures are byte for byte copies of others in the same split")
