@@ -7,11 +7,11 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from luthier.errors import DoesNotExist, InvalidRequest, shown
 from luthier.rpcs import codes
 from luthier.rpcs.context import Context, app_of, page_of, status, timestamp
-from luthier.store import inputs
+from luthier.store import input_changes, inputs
 from luthier.store.database import Connection
+from luthier.store.resources import AppRow
 
-_IN_PROGRESS = 30003
-_RUNNING, _COMPLETED = 64001, 64002
+_RUNNING, _COMPLETED, _CANCELLED = 64001, 64002, 64004
 
 
 def GetInputsAddJob(
@@ -21,10 +21,9 @@ def GetInputsAddJob(
         raise InvalidRequest("id is empty; name the job")
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        job = inputs.find_job(connection, app.seq, request.id)
-        if job is None:
-            raise DoesNotExist(f"inputs add job {shown(request.id)!r} does not exist in this app")
-        return service_pb2.SingleInputsAddJobResponse(inputs_add_job=shown_job(connection, job))
+        return service_pb2.SingleInputsAddJobResponse(
+            inputs_add_job=shown_job(connection, _found(connection, app, request.id))
+        )
 
 
 def ListInputsAddJobs(
@@ -35,6 +34,25 @@ def ListInputsAddJobs(
         app = app_of(ctx, connection, request.user_app_id)
         found = inputs.page_of_jobs(connection, app.seq, page.offset, page.limit)
         return service_pb2.MultiInputsAddJobResponse(inputs_add_jobs=[shown_job(connection, job) for job in found])
+
+
+def CancelInputsAddJob(
+    ctx: Context, request: service_pb2.CancelInputsAddJobRequest
+) -> service_pb2.SingleInputsAddJobResponse:
+    """Inputs that wait to be looked at get the status 30002 and are never decoded; the others stay as they are.
+
+    A job that has ended is left alone. A later PostInputs with the same id goes on as usual.
+    """
+    if not request.id:
+        raise InvalidRequest("id is empty; name the job")
+    with ctx.database.write() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        job = _found(connection, app, request.id)
+        stopped = input_changes.cancel_pending(connection, job.seq, f"cancelled by {ctx.caller.user_id}")
+        message = shown_job(connection, job)
+        if stopped:
+            message.status.CopyFrom(status(_CANCELLED))
+    return service_pb2.SingleInputsAddJobResponse(inputs_add_job=message)
 
 
 def GetInputCount(ctx: Context, request: service_pb2.GetInputCountRequest) -> service_pb2.SingleInputCountResponse:
@@ -62,7 +80,16 @@ def shown_job(connection: Connection, job: inputs.InputJob) -> resources_pb2.Inp
     return message
 
 
+def _found(connection: Connection, app: AppRow, id: str) -> inputs.InputJob:
+    job = inputs.find_job(connection, app.seq, id)
+    if job is None:
+        raise DoesNotExist(f"inputs add job {shown(id)!r} does not exist in this app")
+    return job
+
+
 def _sorted(counts: Mapping[int, int]) -> tuple[int, int, int, int]:
     """Pending, in progress, good, bad."""
-    pending, running, good = (counts.get(code, 0) for code in (codes.INPUT_PENDING, _IN_PROGRESS, codes.INPUT_GOOD))
+    pending, running, good = (
+        counts.get(code, 0) for code in (codes.INPUT_PENDING, codes.INPUT_IN_PROGRESS, codes.INPUT_GOOD)
+    )
     return pending, running, good, sum(counts.values()) - pending - running - good

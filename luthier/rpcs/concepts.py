@@ -27,7 +27,7 @@ def PostConcepts(ctx: Context, request: service_pb2.PostConceptsRequest) -> serv
         except DuplicateId as error:
             raise InvalidConcept(error.details) from error
     return service_pb2.MultiConceptResponse(
-        concepts=[_shown(row, name, app) for row, name in zip(rows, names, strict=True)]
+        concepts=[shown_concept(row, name, app) for row, name in zip(rows, names, strict=True)]
     )
 
 
@@ -35,7 +35,7 @@ def GetConcept(ctx: Context, request: service_pb2.GetConceptRequest) -> service_
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         row, name = _find(connection, app.seq, request.concept_id)
-    return service_pb2.SingleConceptResponse(concept=_shown(row, name, app))
+    return service_pb2.SingleConceptResponse(concept=shown_concept(row, name, app))
 
 
 def ListConcepts(ctx: Context, request: service_pb2.ListConceptsRequest) -> service_pb2.MultiConceptResponse:
@@ -44,7 +44,7 @@ def ListConcepts(ctx: Context, request: service_pb2.ListConceptsRequest) -> serv
         app = app_of(ctx, connection, request.user_app_id)
         rows = resources.page(connection, tables.concepts, app.seq, page.offset, page.limit, wanted)
         names = concepts.names(connection, app.seq, {row.id for row in rows})
-    return service_pb2.MultiConceptResponse(concepts=[_shown(row, names[row.id], app) for row in rows])
+    return service_pb2.MultiConceptResponse(concepts=[shown_concept(row, names[row.id], app) for row in rows])
 
 
 def PatchConcepts(ctx: Context, request: service_pb2.PatchConceptsRequest) -> service_pb2.MultiConceptResponse:
@@ -81,10 +81,10 @@ def _patch(
         name = row.id if action == "remove" else checked_name(change.name)
     resources.set_message(connection, tables.concepts, row.seq, stored.SerializeToString(), name=name)
     row, name = _find(connection, app.seq, change.id)
-    return _shown(row, name, app)
+    return shown_concept(row, name, app)
 
 
-def _shown(row: resources.Row, name: str, app: resources.AppRow) -> resources_pb2.Concept:
+def shown_concept(row: resources.Row, name: str, app: resources.AppRow) -> resources_pb2.Concept:
     concept = resources_pb2.Concept.FromString(row.message)
     concept.id, concept.name, concept.value = row.id, name, 1.0
     concept.app_id, concept.user_id, concept.language = app.id, app.user_id, concept.language or "en"

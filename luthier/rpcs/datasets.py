@@ -6,16 +6,17 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 
 from luthier.errors import DatasetVersionConflict, DoesNotExist, InvalidRequest, shown
-from luthier.rpcs.context import Context, app_of, batch_of, page_of, timestamp
+from luthier.rpcs.context import Context, Page, app_of, batch_of, page_of, timestamp, user_of
 from luthier.rpcs.dataset_version_message import shown_version
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.listing import wanted_of
 from luthier.rpcs.patching import action_of, kept, patch
 from luthier.store import dataset_versions, resources, tables
 from luthier.store.database import Connection
-from luthier.store.resources import AppRow, Row
+from luthier.store.resources import AppRow, Row, UserRow, Wanted
 
 FIELDS = ("description", "metadata", "visibility", "notes")
+MOST_APPS = 10_000  # of one user, whose datasets are listed together
 
 
 def PostDatasets(ctx: Context, request: service_pb2.PostDatasetsRequest) -> service_pb2.MultiDatasetResponse:
@@ -39,8 +40,12 @@ def GetDataset(ctx: Context, request: service_pb2.GetDatasetRequest) -> service_
 
 
 def ListDatasets(ctx: Context, request: service_pb2.ListDatasetsRequest) -> service_pb2.MultiDatasetResponse:
+    """Of an app; where the call names none, of all apps of the user that the token reaches."""
     page, wanted = page_of(request), wanted_of(request)
+    user = None if request.user_app_id.app_id else user_of(ctx, request.user_app_id)
     with ctx.database.read() as connection:
+        if user:
+            return service_pb2.MultiDatasetResponse(datasets=_of_user(ctx, connection, user, page, wanted))
         app = app_of(ctx, connection, request.user_app_id)
         rows = resources.page(connection, tables.datasets, app.seq, page.offset, page.limit, wanted)
         return service_pb2.MultiDatasetResponse(datasets=_shown(connection, app, rows))
@@ -83,6 +88,23 @@ def refuse_in_use(connection: Connection, versions: Sequence[int]) -> None:
         raise DatasetVersionConflict(
             f"model version {training} is being trained on it; delete or wait for that one first"
         )
+
+
+def _of_user(
+    ctx: Context, connection: Connection, user: UserRow, page: Page, wanted: Wanted
+) -> list[resources_pb2.Dataset]:
+    """The first of the whole are among the first of each app, so no more of each are read."""
+    reached = resources.page(connection, tables.apps, user.seq, 0, MOST_APPS)
+    apps = [resources.app_by_seq(connection, app.seq) for app in reached if ctx.caller.app in (None, app.seq)]
+    many = page.offset + page.limit
+    found = [
+        (app, row)
+        for app in apps
+        if app
+        for row in resources.page(connection, tables.datasets, app.seq, 0, many, wanted)
+    ]
+    found.sort(key=lambda pair: (getattr(pair[1], wanted.order), pair[1].seq), reverse=wanted.descending)
+    return [_shown(connection, app, [row])[0] for app, row in found[page.offset : many]]
 
 
 def _patch(connection: Connection, app: AppRow, change: resources_pb2.Dataset, action: str) -> Row:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from sqlalchemy import select
 
 from luthier.errors import DatasetVersionConflict, DoesNotExist, DuplicateId, InvalidRequest
+from luthier.rpcs.apps import PostApps
 from luthier.rpcs.context import Context
 from luthier.rpcs.dataset_inputs import DeleteDatasetInputs, GetDatasetInput, ListDatasetInputs, PostDatasetInputs
 from luthier.rpcs.dataset_versions import (
@@ -373,3 +374,21 @@ def test_deleting_an_app_cancels_its_trainings(ctx: Context, in_app: App) -> Non
     train_on(ctx, in_app, "v1")
     DeleteApp(ctx, service_pb2.DeleteAppRequest(user_app_id=in_app))
     assert jobs.claim(ctx.database, "w", "training") is None
+
+
+def test_datasets_of_all_apps_of_a_user(ctx: Context, in_app: App) -> None:
+    PostApps(ctx, service_pb2.PostAppsRequest(apps=[resources_pb2.App(id="birds")]))
+    birds = App(user_id="me", app_id="birds")
+    for place, id in ((in_app, "b"), (birds, "a"), (in_app, "c")):
+        PostDatasets(ctx, service_pb2.PostDatasetsRequest(user_app_id=place, datasets=[Dataset(id=id)]))
+    everywhere = App(user_id="me")
+    assert listed(ctx, everywhere) == ["all", "b", "a", "c"]
+    assert listed(ctx, everywhere, sort_by_id=True) == ["c", "b", "all", "a"]
+    assert listed(ctx, everywhere, sort_by_id=True, sort_ascending=True, per_page=2, page=2) == ["b", "c"]
+    answer = ListDatasets(ctx, service_pb2.ListDatasetsRequest(user_app_id=everywhere))
+    assert [dataset.app_id for dataset in answer.datasets] == ["pets", "pets", "birds", "pets"]
+    with ctx.database.read() as connection:
+        only = resources.find_app(connection, "ann", "birds")
+    assert only and listed(
+        dataclasses.replace(ctx, caller=dataclasses.replace(ctx.caller, app=only.seq)), everywhere
+    ) == ["a"]

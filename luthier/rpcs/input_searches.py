@@ -1,0 +1,124 @@
+"""Searching inputs by what is known of them: labels, datasets, kinds, statuses, metadata. Next: `store/input_search`.
+
+Ranking by likeness needs an embedding of every input, which this version does not make: a rank is refused.
+"""
+
+from collections.abc import Sequence
+
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+
+from luthier.errors import InvalidRequest, shown
+from luthier.rpcs import codes
+from luthier.rpcs.context import Context, app_of, page_of
+from luthier.rpcs.input_message import shown_inputs
+from luthier.rpcs.patching import check_metadata
+from luthier.store import input_search
+from luthier.store.input_search import Filter, LabelIs
+
+MOST_FILTERS = 32
+MOST_NAMES = 100  # concepts, datasets or ids in one filter
+SERVED = (
+    "filters by annotation.data.concepts, annotation.data.metadata, input.id, input.dataset_ids, input.status.code "
+    "and input.data.image, text, audio, video or metadata are served"
+)
+_KINDS = ("image", "text", "audio", "video")
+
+
+def PostInputsSearches(ctx: Context, request: service_pb2.PostInputsSearchesRequest) -> service_pb2.MultiSearchResponse:
+    """Inputs that pass every filter, in order of creation, each with the score 1.
+
+    Within a filter everything must hold, of several datasets or kinds one, of several metadata keys one; `negate` turns
+    it round. A concept needs its value: 1 positive, 0 negative (over REST 1 where none is given).
+    """
+    page, filters = page_of(request.pagination), _filters_of(request)
+    with ctx.database.read() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+        if request.only_count:
+            total = input_search.count(connection, app.seq, filters)
+            return service_pb2.MultiSearchResponse(hit_counts=[resources_pb2.HitCount(estimated_total=total)])
+        rows = input_search.page(connection, app.seq, filters, page.offset, page.limit)
+        found = shown_inputs(ctx, connection, app, rows)
+    hits = [resources_pb2.Hit(score=1.0, input=one, user_id=app.user_id, app_id=app.id) for one in found]
+    return service_pb2.MultiSearchResponse(hits=hits)
+
+
+def _filters_of(request: service_pb2.PostInputsSearchesRequest) -> list[Filter]:
+    if len(request.searches) != 1:
+        raise InvalidRequest(f"searches holds {len(request.searches)} searches; send exactly one")
+    search = request.searches[0]
+    for field in ("save", "as_of"):
+        if any(sent.name == field for sent, _ in search.ListFields()):
+            raise InvalidRequest(f"searches.{field} is not served; leave it out")
+    if search.query.ands:
+        raise InvalidRequest("searches.query.ands is the old form; send searches.query.filters")
+    if any(rank.annotation.ListFields() or rank.negate for rank in search.query.ranks):
+        raise InvalidRequest(
+            "searches.query.ranks: ranking by image, text or concept is not served by this version of Luthier; "
+            "send filters alone"
+        )
+    if len(search.query.filters) > MOST_FILTERS:
+        raise InvalidRequest(f"searches.query.filters holds {len(search.query.filters)}; at most {MOST_FILTERS}")
+    return [_filter_of(one) for one in search.query.filters if one.annotation.ListFields() or one.input.ListFields()]
+
+
+def _filter_of(sent: resources_pb2.Filter) -> Filter:
+    _refuse_others(sent)
+    concepts, datasets = sent.annotation.data.concepts, tuple(sent.input.dataset_ids)
+    if len(concepts) > MOST_NAMES or len(datasets) > MOST_NAMES:
+        raise InvalidRequest(f"a filter names at most {MOST_NAMES} concepts and {MOST_NAMES} datasets")
+    code = sent.input.status.code
+    if code and not codes.known(code):
+        raise InvalidRequest(f"input.status.code is {code}; that is no status code")
+    metadata = [each for each in (sent.annotation.data.metadata, sent.input.data.metadata) if each.fields]
+    for given in metadata:
+        check_metadata(given, "metadata of a filter")
+    return Filter(
+        ids=(sent.input.id,) if sent.input.id else (),
+        labels=tuple(_label_of(concept) for concept in concepts),
+        datasets=datasets,
+        kinds=tuple(kind for kind in _KINDS if sent.input.data.HasField(kind)),
+        status=code or None,
+        metadata=_holding(metadata) if metadata else None,
+        negate=sent.negate,
+    )
+
+
+def _label_of(concept: resources_pb2.Concept) -> LabelIs:
+    if concept.value not in (0.0, 1.0):
+        name = shown(concept.id or concept.name)
+        raise InvalidRequest(f"the value of {name!r} is {concept.value}; give 1 (positive) or 0 (negative)")
+    if not (concept.id or concept.name):
+        raise InvalidRequest("a concept of a filter has neither id nor name; give one")
+    return LabelIs(concept.id, concept.name, int(concept.value))
+
+
+def _holding(wanted: Sequence[Struct]) -> input_search.Keep:
+    """Of each Struct one of the keys with its value, as the wire says: keys are or-ed."""
+
+    def keep(message: bytes) -> bool:
+        have = resources_pb2.Input.FromString(message).data.metadata.fields
+        return all(any(key in have and have[key] == value for key, value in one.fields.items()) for one in wanted)
+
+    return keep
+
+
+def _refuse_others(sent: resources_pb2.Filter) -> None:
+    """What is left of a filter without the fields that are served must be nothing."""
+    rest = resources_pb2.Filter()
+    rest.CopyFrom(sent)
+    rest.ClearField("negate")
+    for field in ("concepts", "metadata"):
+        rest.annotation.data.ClearField(field)
+    rest.input.data.ClearField("metadata")
+    rest.input.status.ClearField("code")
+    for field in ("id", "dataset_ids"):
+        rest.input.ClearField(field)
+    if not _is_empty(rest):
+        raise InvalidRequest(f"searches.query.filters: {SERVED}; this one asks for {shown(str(rest).strip(), 200)}")
+
+
+def _is_empty(message: Message) -> bool:
+    """True also where fields are set to messages that are empty, as `image: {}` is."""
+    return all(isinstance(value, Message) and _is_empty(value) for _, value in message.ListFields())
