@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,8 +16,9 @@ from luthier.errors import InvalidSettings, shown
 ENVIRONMENT_PREFIX = "LUTHIER_"
 
 
-def _setting(default: Any, help_text: str, unit: str = "") -> Any:
-    return field(default=default, metadata={"help": help_text, "unit": unit})
+def _setting(default: Any, help_text: str, unit: str = "", *, secret: bool = False) -> Any:
+    """`secret`: a URL that may hold a password, which is never shown."""
+    return field(default=default, repr=not secret, metadata={"help": help_text, "unit": unit, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Settings:
     """One field per setting; the environment variable is `LUTHIER_` and the name in capitals."""
 
     data_dir: Path = _setting(Path("luthier-data"), "folder that holds the database, uploaded files, runs and models")
+    database_url: str = _setting(
+        "", "PostgreSQL, postgresql+psycopg://user:password@host/name; unset: SQLite in the data folder", secret=True
+    )
     http_address: str = _setting("127.0.0.1:8080", "where REST listens", "host:port")
     grpc_address: str = _setting("127.0.0.1:8081", "where plain gRPC listens", "host:port")
     grpc_tls_address: str = _setting("127.0.0.1:8443", "where gRPC over TLS listens", "host:port")
@@ -101,13 +106,25 @@ def describe(environment: Mapping[str, str] | None = None, file: Path | None = N
         SettingRow(
             name=f.name,
             variable=ENVIRONMENT_PREFIX + f.name.upper(),
-            value=getattr(settings, f.name),
+            value=_shown(f.metadata["secret"], getattr(settings, f.name)),
             unit=f.metadata["unit"],
             source=sources.get(f.name, "default"),
             help=f.metadata["help"],
         )
         for f in fields(Settings)
     ]
+
+
+def _shown(secret: bool, value: object) -> object:
+    return without_password(str(value)) if secret else value
+
+
+def without_password(url: str) -> str:
+    """A database URL as it may be shown; rather too much of it is hidden than too little."""
+    if url and "://" not in url:
+        return "***"
+    plain = re.sub(r"://([^:/?@]*):.*@", r"://\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&][^=&]*password[^=&]*=)[^&]*", r"\1***", plain, flags=re.IGNORECASE)
 
 
 def _load(environment: Mapping[str, str], file: Path | None) -> tuple[Settings, dict[str, str]]:

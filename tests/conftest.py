@@ -1,14 +1,16 @@
-"""What several rooms' tests share: real handwritten digits, free ports."""
+"""What several rooms' tests share: real handwritten digits, free ports, both kinds of database."""
 
 import io
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests import postgres as postgresql
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 for _variable in [name for name in os.environ if name.startswith(("LUTHIER_", "CLARIFAI_"))]:
@@ -50,3 +52,19 @@ def digit_folder(digits: list[tuple[str, bytes]], tmp_path_factory: pytest.TempP
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Postgres]:
+    with postgresql.server() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The setting: "" is SQLite in the data folder, else a PostgreSQL database of the test's own, with its tables."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url

@@ -55,7 +55,7 @@ class ApiServer:
 
     def __init__(self, settings: Settings, modules: Sequence[ModuleType] = rpcs.MODULES) -> None:
         self._settings = settings
-        self._database = Database.at(settings.database_file)
+        self._database = Database.of(settings)
         blobs = Blobs(settings.blobs_folder, settings.disk_reserve_mb)
         predictors = PredictorsClient(settings.predictors_socket)
         self._pools = Pools(quick=self._database.local)

@@ -12,7 +12,9 @@ from typing import Any
 
 from luthier.catalog import weights as catalog_weights
 from luthier.commands import file_systems
+from luthier.errors import InvalidSettings
 from luthier.settings import Settings
+from luthier.store.database import Database
 
 ENGINE_SECONDS = 120.0
 ROOMY_MB = 5 * 1024  # free space above which nothing need be said
@@ -109,9 +111,9 @@ def disk(settings: Settings) -> Iterator[Finding]:
 
 
 def file_system(settings: Settings) -> Iterator[Finding]:
-    """Whether the data folder may hold an SQLite database: a local file system that can be written to."""
+    """Whether the data folder can be written to, and may hold an SQLite database where there is no other."""
     kind = file_systems.kind_of(settings.data_dir)
-    if file_systems.is_network(kind):
+    if file_systems.is_network(kind) and not settings.database_url:
         yield Finding("file system", Verdict.FAIL, *file_systems.network_refusal(settings.data_dir, kind))
         return
     refused = file_systems.try_writing(settings.data_dir)
@@ -120,6 +122,21 @@ def file_system(settings: Settings) -> Iterator[Finding]:
         yield Finding("file system", Verdict.FAIL, refused, remedy)
     else:
         yield Finding("file system", Verdict.OK, f"{kind or 'local'}, writable")
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """Whether PostgreSQL answers, where it is used."""
+    if not settings.database_url:
+        yield Finding("database", Verdict.OK, "SQLite in the data folder")
+        return
+    try:
+        opened = Database.of(settings)
+        opened.require_reachable()
+    except InvalidSettings as error:
+        yield Finding("database", Verdict.FAIL, error.details, "docs/how-to/serve.md says how to set PostgreSQL up")
+        return
+    yield Finding("database", Verdict.OK, f"{opened.where} answers")
+    opened.close()
 
 
 def listening(settings: Settings) -> Iterator[Finding]:
@@ -146,7 +163,7 @@ def python(settings: Settings) -> Iterator[Finding]:
         yield Finding("python", Verdict.WARN, f"{version} is not tried", "use CPython 3.11, 3.12 or 3.13")
 
 
-CHECKS: tuple[Check, ...] = (python, engine, weights, disk, file_system, listening)
+CHECKS: tuple[Check, ...] = (python, engine, weights, disk, file_system, database, listening)
 
 
 def findings(settings: Settings) -> Iterator[Finding]:

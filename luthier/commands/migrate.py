@@ -3,8 +3,7 @@
 import click
 
 from luthier.commands.command_line import Options
-from luthier.commands.data_folder import refuse_network_file_system
-from luthier.store.database import Database
+from luthier.commands.data_folder import connected
 from luthier.store.migrations import migrate
 
 
@@ -18,15 +17,10 @@ def command(options: Options, target: str) -> None:
 
     `luthier serve` does this by itself at each start.
     """
-    settings = options.settings()
-    refuse_network_file_system(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database.at(settings.database_file)
-    try:
+    with connected(options.settings()) as database:
         before, after = migrate(database, target)
-    finally:
-        database.close()
+        where = database.where
     if before == after:
-        click.echo(f"{settings.database_file}: nothing to do, it is at {after or 'base'}")
+        click.echo(f"{where}: nothing to do, it is at {after or 'base'}")
     else:
-        click.echo(f"{settings.database_file}: from {before or 'an empty database'} to {after or 'base'}")
+        click.echo(f"{where}: from {before or 'an empty database'} to {after or 'base'}")

@@ -19,6 +19,7 @@ from luthier.store.database import Connection, Database
 DEFAULT_PER_PAGE = 128
 MAX_PER_PAGE = 1000
 MAX_BATCH = 128  # items in one call
+_FARTHEST = 2**31 - 1  # no list is so long, and databases count no further
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -93,7 +94,7 @@ def page_of(request: Paged) -> Page:
         raise InvalidRange(f"page is {page}; pages count from 1")
     if not 1 <= per_page <= MAX_PER_PAGE:
         raise InvalidRange(f"per_page is {per_page}; give 1 to {MAX_PER_PAGE}, maximum {MAX_PER_PAGE}")
-    return Page((page - 1) * per_page, per_page)
+    return Page(min((page - 1) * per_page, _FARTHEST), per_page)
 
 
 def batch_of(items: Sequence[Given], field: str) -> Sequence[Given]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, update
 
-from luthier.store.database import now
+from luthier.store.database import insert_unless, now
 from luthier.store.devices import current_device, seen
 from luthier.store.tables import calibrations
 
@@ -29,12 +29,12 @@ class Calibration:
 def record(connection: Connection, calibration: Calibration) -> None:
     """Keeps it in the place of an older one for the same template, size, batch and device."""
     values = {**asdict(calibration), "created_at": now()}
+    connection.execute(insert_unless(connection, calibrations).values(**values))
     key = [
         calibrations.c[name] == values[name]
         for name in ("template", "model_type", "image_size", "batch_size", "device")
     ]
-    if not connection.execute(update(calibrations).where(*key).values(**values)).rowcount:
-        connection.execute(calibrations.insert().values(**values))
+    connection.execute(update(calibrations).where(*key).values(**values))
 
 
 def find(

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from luthier.store import resources, tables
-from luthier.store.database import now
+from luthier.store.database import insert_unless, now
 
 _NAMED_AT_ONCE = 10_000  # databases take some 32,000 parameters in a statement
 
@@ -31,7 +31,7 @@ def seqs_made(connection: Connection, app: int, names: Mapping[str, str]) -> dic
             {"app": app, "id": id, "name": names[id], "message": b"", "created_at": time, "modified_at": time}
             for id in missing
         ]
-        connection.execute(insert(tables.concepts), rows)
+        connection.execute(insert_unless(connection, tables.concepts), rows)
         have |= seqs(connection, app, set(missing))
     return have
 

@@ -4,15 +4,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from luthier.settings import Settings, without_password
+from luthier.store.conflicts import in_words
+from luthier.store.engines import WRITE, engine_for, require_reachable
 
 __all__ = ["Connection", "Database", "now"]  # Connection: what rooms above name in annotations, SQL being ours alone
 
-BUSY_SECONDS = 30.0
+Rows = TypeVar("Rows", bound=Select[Any])
 
 
 class Database:
@@ -21,11 +26,19 @@ class Database:
     SQLite runs in WAL mode with synchronous=FULL: what a committed `write()` wrote survives a power cut. Writers take
     the lock when they begin, so two of them queue and never dead-lock; within this process they queue on a mutex,
     which is fairer than SQLite's own retries.
+
+    PostgreSQL has many writers. What a write looks up to change it, it holds (`held`): of an app's data the app's row,
+    so the writers of one app queue and those of several do not. A read sees one moment's state on both.
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = _sqlite(url) if url.startswith("sqlite") else create_engine(url, pool_size=16, max_overflow=16)
+        self.engine = engine_for(url)
         self._writing = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Database":
+        """PostgreSQL where LUTHIER_DATABASE_URL names one, else SQLite in the data folder. Raises InvalidSettings."""
+        return cls(settings.database_url) if settings.database_url else cls.at(settings.database_file)
 
     @classmethod
     def at(cls, file: Path) -> "Database":
@@ -34,18 +47,27 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
+        with in_words(), self.engine.connect() as connection:
+            if not self.local:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        if self._writing is None:
-            with self.engine.begin() as connection:
+        with in_words():
+            writing = self.engine.connect().execution_options(**{WRITE: True})
+            with self._writing or nullcontext(), writing as connection, connection.begin():
                 yield connection
-            return
-        writing = self.engine.connect().execution_options(luthier_write=True)
-        with self._writing, writing as connection, connection.begin():
-            yield connection
+
+    def require_reachable(self) -> None:
+        """Raises InvalidSettings where the database does not answer."""
+        require_reachable(self.engine)
+
+    @property
+    def where(self) -> str:
+        """The file, or the URL without its password."""
+        url = self.engine.url
+        return str(url.database) if self.local else without_password(url.render_as_string(hide_password=True))
 
     @property
     def local(self) -> bool:
@@ -85,20 +107,20 @@ def now() -> float:
     return time.time()
 
 
-def _sqlite(url: str) -> Engine:
-    engine = create_engine(
-        url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=16, max_overflow=16
-    )
+def must_hold(connection: Connection) -> bool:
+    """Whether this is a write beside which others run: what it looks up to change it, it must hold (`held`)."""
+    return bool(connection.get_execution_options().get(WRITE)) and connection.dialect.name == "postgresql"
 
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself; _begin below does
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
-            connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("luthier_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+def held(connection: Connection, query: Rows, table: Table) -> Rows:
+    """The query; where `must_hold`, the rows of `table` that it finds stay as they are until the write ends.
 
-    return engine
+    Of the other tables in it the query may see what was there before it waited: look those up afterwards.
+    """
+    return query.with_for_update(of=table, key_share=True) if must_hold(connection) else query
+
+
+def insert_unless(connection: Connection, table: Table) -> Insert:
+    """An insert that leaves out, without an error, rows that the table's unique constraints refuse."""
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return make(table).on_conflict_do_nothing()

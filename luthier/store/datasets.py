@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from luthier.store import tables
-from luthier.store.database import now
+from luthier.store.database import insert_unless, now
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,8 @@ def add_members(connection: Connection, pairs: Sequence[tuple[int, int]]) -> Non
     if not pairs:
         return
     time = now()
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = make(tables.dataset_inputs).on_conflict_do_nothing()
     rows = [{"dataset": dataset, "input": input, "created_at": time} for dataset, input in pairs]
-    connection.execute(statement, rows)
+    connection.execute(insert_unless(connection, tables.dataset_inputs), rows)
 
 
 def copy_members(connection: Connection, source: int, target: int, after: int, limit: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, delete, select, update
 
-from luthier.store.database import now
+from luthier.store.database import insert_unless, now
 from luthier.store.tables import devices
 
 FORGOTTEN_AFTER = 7 * 24 * 3600.0  # seconds; a worker's name holds its process id, so rows would pile up
@@ -11,8 +11,8 @@ FORGOTTEN_AFTER = 7 * 24 * 3600.0  # seconds; a worker's name holds its process 
 def seen(connection: Connection, worker: str, device: str, kind: str) -> None:
     """Worker `worker` trains on `device` ("cpu/2": two threads; else its name) of kind cpu, cuda or mps."""
     values = {"device": device, "kind": kind, "seen_at": now()}
-    if not connection.execute(update(devices).where(devices.c.worker == worker).values(**values)).rowcount:
-        connection.execute(devices.insert().values(worker=worker, **values))
+    connection.execute(insert_unless(connection, devices).values(worker=worker, **values))
+    connection.execute(update(devices).where(devices.c.worker == worker).values(**values))
     connection.execute(delete(devices).where(devices.c.seen_at < now() - FORGOTTEN_AFTER))
 
 

@@ -149,7 +149,8 @@ def fail(connection: Connection, job: Job, reason: str, retry: bool) -> State:
 
     Raises LeaseLost. `reasons(connection, job.seq)` then gives every attempt's.
     """
-    row = connection.execute(select(jobs.c.reasons, jobs.c.attempts_without_progress).where(_held(job))).first()
+    so_far = select(jobs.c.reasons, jobs.c.attempts_without_progress).where(_held(job)).with_for_update()
+    row = connection.execute(so_far).first()
     if row is None:
         raise LeaseLost(f"job {job.seq}")
     again = retry and row[1] + 1 < MOST_ATTEMPTS
@@ -178,7 +179,7 @@ def expire(connection: Connection, seq: int, owner: str, attempt: int, lease: in
         jobs.c.lease == lease,
         jobs.c.state == State.RUNNING,
     )
-    old = connection.execute(select(jobs.c.reasons).where(held)).scalar()
+    old = connection.execute(select(jobs.c.reasons).where(held).with_for_update()).scalar()
     if old is None:
         return False
     values = {"reasons": with_reason(old, reason), "attempts_without_progress": jobs.c.attempts_without_progress + 1}
@@ -201,6 +202,7 @@ def request_cancel(connection: Connection, kind: str, subject: int, by: str) -> 
     Returns the state it is left in (RUNNING: soon CANCELLED), the last state of one that had ended, None for no job.
     """
     this = and_(jobs.c.kind == kind, jobs.c.subject == subject)
+    connection.execute(select(jobs.c.seq).where(this).with_for_update())  # no claim between the steps below
     waiting_one = update(jobs).where(this, jobs.c.state == State.QUEUED)
     gone = connection.execute(waiting_one.values(state=State.CANCELLED, cancelled_by=by, finished_at=now()))
     if gone.rowcount:

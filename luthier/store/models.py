@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delet
 from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import DuplicateId, shown
-from luthier.store import tables, versions
-from luthier.store.database import now
+from luthier.store import resources, tables, versions
+from luthier.store.database import must_hold, now
 from luthier.store.jobs import State
 
 Order = Literal["seq", "created_at", "modified_at"]
@@ -81,9 +81,11 @@ def find_with_version(
 
 
 def find(connection: Connection, user_id: str, app_id: str, id: str) -> ModelRow | None:
-    return _first(
-        connection, _rows().where(tables.users.c.id == user_id, tables.apps.c.id == app_id, tables.models.c.id == id)
-    )
+    """In a write its app stays as it is until the write ends, and other writers of the app wait."""
+    named = (tables.users.c.id == user_id, tables.apps.c.id == app_id, tables.models.c.id == id)
+    if must_hold(connection):
+        resources.find_app(connection, user_id, app_id)
+    return _first(connection, _rows().where(*named))
 
 
 def find_in_app(connection: Connection, app: int, id: str) -> ModelRow | None:

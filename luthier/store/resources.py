@@ -14,7 +14,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
-    and_,
+    collate,
     delete,
     func,
     insert,
@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import DuplicateId, shown
 from luthier.store import tables
-from luthier.store.database import now
+from luthier.store.database import held, now
 
 Order = Literal["seq", "id", "created_at", "modified_at"]
 
@@ -63,7 +63,7 @@ class AppRow:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows of a list: `id_pattern` may hold `*`, `contains` is searched in ids, letter case ignored."""
+    """Which rows of a list: `id_pattern` may hold `*`, `contains` is searched in ids; both ignore letter case."""
 
     id_pattern: str = ""
     contains: str = ""
@@ -86,7 +86,9 @@ def user_by_seq(connection: Connection, seq: int) -> UserRow | None:
 
 
 def find_app(connection: Connection, user_id: str, app_id: str) -> AppRow | None:
-    row = connection.execute(_apps().where(tables.users.c.id == user_id, tables.apps.c.id == app_id)).mappings().first()
+    """In a write it stays as it is until the write ends, and other writers of the app wait."""
+    query = _apps().where(tables.users.c.id == user_id, tables.apps.c.id == app_id)
+    row = connection.execute(held(connection, query, tables.apps)).mappings().first()
     return AppRow(**row) if row else None
 
 
@@ -118,7 +120,7 @@ def find_many(connection: Connection, table: Table, parent: int, ids: Iterable[s
 def page(
     connection: Connection, table: Table, parent: int, offset: int, limit: int, wanted: Wanted = EVERYTHING
 ) -> list[Row]:
-    column = table.c[wanted.order]
+    column = _sortable(connection, table, wanted.order)
     order = (column.desc(), table.c.seq.desc()) if wanted.descending else (column, table.c.seq)
     query = _in_parent(table, parent).where(*_filters(table, wanted)).order_by(*order).offset(offset).limit(limit)
     return [_row(table, row) for row in connection.execute(query).mappings()]
@@ -167,10 +169,17 @@ def _in_parent(table: Table, parent: int) -> Select[Any]:
     return select(table).where(_parent(table) == parent)
 
 
+def _sortable(connection: Connection, table: Table, order: Order) -> ColumnElement[Any]:
+    """PostgreSQL sorts texts by its language's rules unless told otherwise, SQLite by their characters' numbers."""
+    by_number = order == "id" and connection.dialect.name == "postgresql"
+    return collate(table.c.id, "C") if by_number else table.c[order]
+
+
 def _filters(table: Table, wanted: Wanted) -> list[ColumnElement[bool]]:
     filters: list[ColumnElement[bool]] = []
     if wanted.id_pattern:
-        filters.append(and_(table.c.id.like(_like(wanted.id_pattern).replace("*", "%"), escape="!")))
+        pattern = _like(wanted.id_pattern.lower()).replace("*", "%")
+        filters.append(func.lower(table.c.id).like(pattern, escape="!"))
     if wanted.contains:
         filters.append(func.lower(table.c.id).like(f"%{_like(wanted.contains.lower())}%", escape="!"))
     return filters

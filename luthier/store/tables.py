@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 
@@ -27,6 +28,16 @@ metadata = MetaData()
 
 SEQ = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only where the type is INTEGER
 ID = String(128)
+
+
+class Note(TypeDecorator[str]):
+    """A text for people, whoever wrote it: NUL, which PostgreSQL cannot hold, becomes U+2400."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        return value.replace("\0", "\u2400") if value else value
 
 
 def _seq() -> Column[int]:
@@ -60,7 +71,7 @@ tokens = _table(
     Column("prefix", String(16), nullable=False),  # its first characters, to recognise it in a list
     _in("users", "user"),
     Column("app", SEQ, ForeignKey("apps.seq", ondelete="CASCADE")),  # set: the token reaches this app alone
-    Column("description", Text, nullable=False, default=""),
+    Column("description", Note, nullable=False, default=""),
     Column("scopes", Text, nullable=False),  # JSON list; ["All"] for every scope
     _time("created_at"),
     _time("expires_at", nullable=True),
@@ -109,7 +120,7 @@ inputs = _table(
     Column("height", Integer, nullable=False),
     Column("split", String(8), nullable=False, default=""),  # train, val, test where metadata.split pins it
     Column("status", Integer, nullable=False),  # wire code: 30001 pending, 30000 good, else its error
-    Column("details", Text, nullable=False, default=""),
+    Column("details", Note, nullable=False, default=""),
     Column("message", LargeBinary, nullable=False),  # wire Input without bytes, labels, status and times
     Column("input_job", SEQ, ForeignKey("input_jobs.seq", ondelete="SET NULL")),
     _time("created_at"),
@@ -171,7 +182,7 @@ dataset_versions = _table(
     Column("dataset", SEQ, ForeignKey("datasets.seq", ondelete="CASCADE"), index=True),  # null: inputs of the whole app
     Column("id", ID, nullable=False),
     Column("status", Integer, nullable=False),  # wire code: 64005 pending, 64010 in progress, 64015 ready, 64020 failed
-    Column("details", Text, nullable=False, default=""),
+    Column("details", Note, nullable=False, default=""),
     Column("origin", Integer, nullable=False),  # wire DatasetVersionRequestOrigin: 1 manual, 2 training
     Column("split", Text, nullable=False),  # JSON {"train": 0.8, "val": 0.1, "test": 0.1, "seed": 0}
     Column("manifest", String(64), nullable=False, default=""),  # blob of the frozen manifest.jsonl
@@ -198,7 +209,7 @@ model_versions = _table(
     _in("models", "model", index=True),
     Column("id", ID, nullable=False, unique=True),  # 32 hexadecimal digits, never used again
     Column("status", Integer, nullable=False),  # wire code: 21102, 21103, 21101, 21100, 21106
-    Column("details", Text, nullable=False, default=""),
+    Column("details", Note, nullable=False, default=""),
     Column("percent", Integer, nullable=False, default=0),
     Column("seconds_left", Integer, nullable=False, default=0),
     Column("template", ID, nullable=False, default=""),

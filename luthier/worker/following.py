@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from luthier.errors import TryAgain
 from luthier.runs.events import Checkpointed, Evaluated, Event, Failed, Finished, Started, StepDone, Stopped
 from luthier.runs.launch import EngineProcess
 from luthier.store import jobs, versions
@@ -175,7 +176,7 @@ class _Follower:
         try:
             with self._work.database.read() as connection:
                 self._gone = self._gone or versions.by_seq(connection, self._version.seq) is None
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, TryAgain) as error:
             log.warning("version %s: cannot be looked up: %s", self._version.id, error)
         return self._gone
 
@@ -188,7 +189,7 @@ class _Follower:
                 pass
         except LeaseLost:
             self._why = Why.LOST
-        except SQLAlchemyError as error:  # the lease decides how long that may last
+        except (SQLAlchemyError, TryAgain) as error:  # the lease decides how long that may last
             log.warning("version %s: progress could not be written: %s", self._version.id, error)
 
     def _write_once(self, whole: bool) -> bool:

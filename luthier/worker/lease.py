@@ -10,6 +10,7 @@ from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from luthier.errors import TryAgain
 from luthier.store import jobs
 from luthier.store.database import Database
 from luthier.store.jobs import Job
@@ -101,7 +102,7 @@ class Lease:
         began = self._clock()
         try:
             answer = jobs.heartbeat(self._database, self.job, self.progress)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, TryAgain) as error:
             log.warning("job %d: the lease could not be renewed: %s", self.job.seq, error)
             return
         if not answer.held:

@@ -75,7 +75,7 @@ class Worker:
         self.settings = settings
         self._introduces = introduce
         self.name = name or worker_name()
-        self.database = Database.at(settings.database_file)
+        self.database = Database.of(settings)
         self.blobs = Blobs(settings.blobs_folder.absolute(), settings.disk_reserve_mb)
         self.standby = Standby(engine)
         self.draining = threading.Event()

@@ -27,11 +27,12 @@ def caller(seq: int, id: str, app: int | None = None) -> Caller:
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Iterator[Context]:
-    """A user `ann` who has nothing yet."""
-    settings = Settings(data_dir=tmp_path)
-    database = Database.at(settings.database_file)
-    tables.metadata.create_all(database.engine)
+def bare(tmp_path: Path, database_url: str) -> Iterator[Context]:
+    """A user `ann` who has nothing yet; each test runs on both kinds of database."""
+    settings = Settings(data_dir=tmp_path, database_url=database_url)
+    database = Database.of(settings)
+    if database.local:
+        tables.metadata.create_all(database.engine)
     blobs = Blobs(settings.blobs_folder)
     ann = caller(make_user(database, "ann"), "ann")
     yield Context(ann, database, blobs, PredictorsClient(settings.predictors_socket), settings)

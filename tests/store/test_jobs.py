@@ -35,11 +35,6 @@ def fail(database: Database, job: Job, reason: str = "bad luck", retry: bool = T
         return jobs.fail(connection, job, reason, retry)
 
 
-@pytest.fixture
-def database(any_database: Database) -> Database:
-    return any_database
-
-
 class Clock:
     def __init__(self) -> None:
         self.time = 1000.0

@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,6 +19,7 @@ from luthier.errors import InvalidSettings
 from luthier.store.database import Database
 from luthier.store.migrations import head, migrate
 from luthier.store.tables import metadata
+from tests.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,6 +108,68 @@ def test_a_number_is_never_used_again(tmp_path: Path) -> None:
         assert connection.execute(text("SELECT seq FROM users")).scalar_one() == 2
 
 
-def test_every_kind_of_database_has_the_tables_that_the_program_knows(any_database: Database) -> None:
-    with any_database.read() as connection:
+# -- PostgreSQL --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def empty(postgres: Postgres) -> Iterator[Database]:
+    with postgres.bare() as url:
+        made = Database(url)
+        yield made
+        made.close()
+
+
+def parts(database: Database) -> dict[str, Any]:
+    """Every table with its columns, keys, constraints and indexes, as PostgreSQL describes them."""
+    seen = inspect(database.engine)
+    return {
+        table: {
+            "columns": sorted((c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(table)),
+            "key": seen.get_pk_constraint(table)["constrained_columns"],
+            "unique": sorted(tuple(u["column_names"]) for u in seen.get_unique_constraints(table)),
+            "references": sorted(
+                (*k["constrained_columns"], k["referred_table"], k["options"]["ondelete"])
+                for k in seen.get_foreign_keys(table)
+            ),
+            "indexes": sorted((str(i["name"]), *map(str, i["column_names"])) for i in seen.get_indexes(table)),
+        }
+        for table in seen.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+def test_p30_postgresql_up_down_and_up_again(empty: Database) -> None:
+    assert migrate(empty) == ("", head())
+    with empty.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    before = parts(empty)
+    assert set(before) == set(metadata.tables)
+    assert migrate(empty, "base") == (head(), "")
+    assert parts(empty) == {}
+    assert migrate(empty) == ("", head())
+    assert parts(empty) == before
+
+
+def test_postgresql_migrated_and_created_tables_agree(empty: Database, postgres: Postgres) -> None:
+    migrate(empty)
+    with postgres.bare() as url:
+        created = Database(url)
+        metadata.create_all(created.engine)
+        assert parts(empty) == parts(created)
+        created.close()
+
+
+def test_p30_postgresql_a_newer_database_is_refused_and_not_touched(empty: Database) -> None:
+    migrate(empty)
+    before = parts(empty)
+    with empty.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'v9999'"))
+    with pytest.raises(InvalidSettings, match="v9999"):
+        migrate(empty)
+    assert parts(empty) == before
+
+
+def test_postgresql_two_programs_migrate_at_once(empty: Database) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: migrate(empty), range(4)))
+    assert sorted(answers) == [("", head())] + [(head(), head())] * 3

@@ -41,7 +41,7 @@ class World:
             "training_threads": 1,
         }
         self.settings = Settings(data_dir=folder, offline=True, **{**given, **settings})
-        self.database = Database.at(self.settings.database_file)
+        self.database = Database.of(self.settings)
         migrate(self.database)
         self.blobs = Blobs(self.settings.blobs_folder)
         self.concepts: dict[str, int] = {}

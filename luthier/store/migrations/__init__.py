@@ -6,12 +6,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from luthier.errors import InvalidSettings
 from luthier.store.database import Database
 
 FOLDER = Path(__file__).parent
+_ONE_AT_A_TIME = 0x4C757468  # PostgreSQL's name of the lock that a migration holds
 
 
 def migrate(database: Database, to: str = "head") -> tuple[str, str]:
@@ -27,10 +28,18 @@ def migrate(database: Database, to: str = "head") -> tuple[str, str]:
     if before == target:
         return before, before
     with database.write() as connection:
+        if not database.local:
+            connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
         before = _known_revision(connection, script, database)  # another process may have been quicker
         older = target == "" or (before != "" and target in _ancestors(script, before))
         (command.downgrade if older else command.upgrade)(_config(connection), target or "base")
         return before, _revision(connection)
+
+
+def revision(database: Database) -> str:
+    """The revision that the database has; "" where it has no tables."""
+    with database.read() as connection:
+        return _revision(connection)
 
 
 def head() -> str:
@@ -52,10 +61,9 @@ def _revision(connection: Connection) -> str:
 def _known_revision(connection: Connection, script: ScriptDirectory, database: Database) -> str:
     revision = _revision(connection)
     if revision and revision not in {known.revision for known in script.walk_revisions()}:
-        where = database.engine.url.render_as_string(hide_password=True)
         raise InvalidSettings(
-            f"database {where} has revision {revision!r}, which this version of Luthier does not know: a newer one has "
-            "written it. Install that version again, or restore a backup made before"
+            f"database {database.where} has revision {revision!r}, which this version of Luthier does not know: a "
+            "newer one has written it. Install that version again, or restore a backup made before"
         )
     return revision
 

