@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg.sql import SQL
+from sqlalchemy.engine import make_url
 
 from luthier.store.database import Database
 from luthier.store.migrations import migrate
@@ -49,6 +50,13 @@ class Postgres:
         self._execute(name, "SET lock_timeout = '5s'", f"TRUNCATE {tables} RESTART IDENTITY")
         self._migrated.append(name)
 
+    def disconnect_all(self, url: str) -> int:
+        """Ends every connection to a database, as a restart of the server would; returns how many."""
+        name = make_url(url).database
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid != pg_backend_pid()"
+        with self._connected("postgres") as connection:
+            return len(connection.execute(query, [name]).fetchall())
+
     def _new(self) -> str:
         name = f"test{next(self._numbers)}"
         self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
@@ -65,9 +73,12 @@ class Postgres:
         return f"postgresql+psycopg://luthier@/{name}?host={self._folder}"
 
     def _execute(self, name: str, *statements: str) -> None:
-        with psycopg.connect(host=str(self._folder), user="luthier", dbname=name, autocommit=True) as connection:
+        with self._connected(name) as connection:
             for statement in statements:
-                connection.execute(SQL(statement))  # type: ignore[arg-type]
+                connection.execute(SQL(statement))
+
+    def _connected(self, name: str) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(host=str(self._folder), user="luthier", dbname=name, autocommit=True)
 
 
 @contextmanager

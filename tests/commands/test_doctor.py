@@ -28,7 +28,17 @@ def doctor(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str,
 
 def test_this_machine_is_fit(capsys: pytest.CaptureFixture[str]) -> None:
     status, found = doctor(capsys)
-    assert set(found) == {"python", "torch", "devices", "bf16", "weights", "disk", "file system", "database", "addresses"}
+    assert set(found) == {
+        "python",
+        "torch",
+        "devices",
+        "bf16",
+        "weights",
+        "disk",
+        "file system",
+        "database",
+        "addresses",
+    }
     assert found["torch"]["verdict"] == "ok"
     assert "2." in found["torch"]["says"]
     assert all(row["remedy"] for row in found.values() if row["verdict"] != "ok")
