@@ -21,9 +21,9 @@ from rich.console import Console
 from luthier.commands import train_output as show
 from luthier.commands.command_line import INTERRUPTED, Options
 from luthier.commands.durations import spell
+from luthier.commands.train_data import read_pictures
 from luthier.commands.train_request import TrainRequest, have_weights, make_request, make_spec
 from luthier.data import check
-from luthier.data.readers import imagefolder
 from luthier.errors import InvalidRequest, TrainingFailed
 from luthier.runs import launch
 from luthier.runs.events import Event, Failed, Finished, Stopped
@@ -49,6 +49,7 @@ class Arguments:
     device: str = "auto"
     exclusive: bool | None = None
     tolerance: float = 5.0
+    columns: tuple[str, ...] = ()
 
 
 @dataclass
@@ -61,12 +62,15 @@ class Outcome:
 
 
 @click.command("train")
-@click.option("--data", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures, one sub-folder per class.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="DATA", help="Pictures, one sub-folder per class; or a CSV."
+)
 @click.option("--template", metavar="NAME", help="What to train; `luthier templates` lists them.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
 @click.option(
     "--test-data", type=click.Path(path_type=Path), metavar="FOLDER", help="Other pictures to judge the model on."
 )
+@click.option("--columns", multiple=True, metavar="NAME=COLUMN", help="A CSV's own column name: --columns image=file.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Run folder; else runs/TEMPLATE-TIME.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was stopped.")
 @click.option(
@@ -93,11 +97,13 @@ class Outcome:
 def command(options: Options, /, resume: Path | None, as_json: bool, **given: Any) -> int:
     """Fine-tune a model on a folder of labelled pictures. No server and no database are needed.
 
-    FOLDER holds one sub-folder per class. Where it holds train, val and test, those are the splits (each with one
-    sub-folder per class); else the pictures are split 80/10/10.
+    DATA is a folder with one sub-folder per class. Where it holds train, val and test, those are the splits (each
+    with one sub-folder per class); else the pictures are split 80/10/10. Or DATA is a CSV or TSV file with the
+    columns image,label (and split), the pictures beside it.
 
     \b
     luthier train --data pictures/ --template luthier_tiny_resnet
+    luthier train --data pictures/labels.csv --template luthier_tiny_resnet --columns image=file
     luthier train --data pictures/ --template MMClassification_ResNet_50_RSB_A1 --set num_epochs=20 --set batch_size=32
     luthier train --resume runs/luthier_tiny_resnet-20260101-120000
 
@@ -122,7 +128,7 @@ def _arguments(given: dict[str, Any]) -> Arguments:
 
 
 def _refuse_beside_resume(given: dict[str, Any]) -> None:
-    fixed = ("data", "template", "assignments", "test_data", "out", "exclusive", "seed")
+    fixed = ("data", "template", "assignments", "test_data", "columns", "out", "exclusive", "seed")
     named = [name for name in fixed if given[name] not in (None, ())]
     if named:
         option = {"assignments": "set", "exclusive": "concepts-…"}.get(named[0], named[0].replace("_", "-"))
@@ -149,13 +155,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
         fetched = have_weights(request, weights_folder, settings.offline, progress)
     with show.moving_bar(out, f"Reading {arguments.data}") as progress:
-        read = imagefolder.read(
-            arguments.data,
-            arguments.test_data,
-            progress,
-            memory_mb=settings.decode_memory_mb,
-            seconds=settings.decode_seconds,
-        )
+        read = read_pictures(arguments.data, arguments.test_data, arguments.columns, settings, progress)
     usable = sum(not example.invalid for example in read.examples)
     out.print(f"Read {arguments.data}: {usable} pictures, {len(read.concepts)} classes", markup=False)
     show.show_counts(out, read.examples, read.concepts)

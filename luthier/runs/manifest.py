@@ -92,6 +92,7 @@ def example_to_line(example: Example) -> str:
 
 def example_from_line(line: str) -> Example:
     row = json.loads(line)
+    row.setdefault("blob", "")  # an input that could not be read has no bytes to name
     if "regions" in row:
         row["regions"] = tuple(region_from_row(region) for region in row["regions"])
     if "messages" in row:

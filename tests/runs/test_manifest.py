@@ -22,6 +22,7 @@ EXAMPLES = [
     Example("mask", "b2", "test", regions=(Region("mask", "sky", runs=(2, 2, 1, 3)),)),
     Example("text", "b3", "train", {"spam": 1}, text="Köln\n\u2028x", regions=(Region("span", "LOC", (0, 4)),)),
     Example("chat", "b4", "train", messages=(Message("user", "Hi"), Message("assistant", ""))),
+    Example("gone.png", "", "train", {"x": 1}, invalid="there is no file"),
 ]
 
 

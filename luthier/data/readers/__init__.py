@@ -1,1 +1,104 @@
-"""One module per layout of labelled files. `imagefolder`: a folder per class."""
+"""One module per layout of labelled files; `read` finds out which one is there. `imagefolder`: a folder per class.
+
+A layout is a module with `drafts`, which gives examples without blobs; `settle` checks and splits them for all.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from luthier.data.readers import csv, imagefolder, jsonl
+from luthier.data.readers.found import ReadResult, entries
+from luthier.data.readers.settle import Checking, Progress, settle
+from luthier.data.readers.text_files import read_json
+from luthier.errors import InvalidRequest, NoTrainingData, shown
+from luthier.runs.manifest import Example
+
+TABLES_IN_FOLDERS = ("inputs.csv", "inputs.tsv", "inputs.jsonl")  # as writers call them
+LAYOUTS = """\
+  .csv or .tsv with the columns text,label or image,label or inputid,input,concepts
+  .jsonl with a row per input: label, messages, sharegpt, alpaca or completion
+  a folder of pictures with a sub-folder per class"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`drafts` fills a result; `as_given` says that splits which no example names stay empty."""
+
+    name: str
+    drafts: Callable[[ReadResult], list[Example]]
+    as_given: bool = True
+
+
+def read(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    *,
+    test_data: Path | None = None,
+    keep_good: bool = False,
+    seed: int = 0,
+    memory_mb: int = 1536,
+    seconds: float = 5.0,
+) -> ReadResult:
+    """Every labelled input of a file or folder, each in a split, in the order in which it stands there.
+
+    `columns` gives our name of a CSV's column or a JSON line's key the file's own: {"image": "file"}. Rows that cannot
+    be read are refused with their numbers; with `keep_good` they are listed as rejected instead. `test_data` is for
+    class folders alone. Raises InvalidRequest with the layouts that are known where none fits, NoTrainingData where
+    there is no input.
+    """
+    layout = recognise(path, columns, keep_good)
+    if layout.name == "imagefolder":
+        return imagefolder.read(path, test_data, progress, seed=seed, memory_mb=memory_mb, seconds=seconds)
+    if test_data is not None:
+        raise InvalidRequest(f"other test data is read from class folders only, {path} is {layout.name}")
+    result = ReadResult()
+    found = layout.drafts(result)
+    if not found:
+        raise NoTrainingData(f"{path}: there is no input in it")
+    return settle(found, result, Checking(progress, memory_mb, seconds), seed=seed, as_given=layout.as_given)
+
+
+def recognise(path: Path, columns: Mapping[str, str] | None = None, keep_good: bool = False) -> Layout:
+    """What `path` is, by its ending or by what the folder holds. Raises InvalidRequest where nothing fits."""
+    if not path.exists():
+        raise InvalidRequest(f"{path} is not a folder and not a file; there is nothing of this name")
+    layout = _folder(path) if path.is_dir() else _file(path, columns, keep_good)
+    if columns and layout.name not in ("csv", "jsonl"):
+        raise InvalidRequest(f"columns are told for CSV, TSV and JSON lines only, {path} is {layout.name}")
+    return layout
+
+
+def _file(path: Path, columns: Mapping[str, str] | None, keep_good: bool) -> Layout:
+    ending = path.suffix.lower()
+    if ending in csv.ENDINGS:
+        return Layout("csv", lambda result: csv.drafts(path, result, columns, keep_good))
+    if ending in jsonl.ENDINGS:
+        return Layout("jsonl", lambda result: jsonl.drafts(path, result, columns, keep_good))
+    if ending == ".json":
+        return _json(path, columns, keep_good)
+    raise _nothing_fits(path, f"the ending {shown(ending) or '(none)'} is not known")
+
+
+def _json(path: Path, columns: Mapping[str, str] | None, keep_good: bool) -> Layout:
+    data = read_json(path)
+    if isinstance(data, list):
+        return Layout("jsonl", lambda result: jsonl.drafts_of_list(data, path, result, columns, keep_good))
+    raise _nothing_fits(path, "it is JSON of no form that is known")
+
+
+def _folder(path: Path) -> Layout:
+    for name in TABLES_IN_FOLDERS:
+        if (path / name).is_file():
+            return _file(path / name, None, False)
+    tables = [
+        entry.name for entry in entries(path) if Path(entry.name).suffix.lower() in (*csv.ENDINGS, *jsonl.ENDINGS)
+    ]
+    if tables and not any(entry.is_dir() for entry in entries(path)):
+        raise _nothing_fits(path, f"if {shown(tables[0])} tells the labels, give its path instead of the folder's")
+    return Layout("imagefolder", lambda result: [])
+
+
+def _nothing_fits(path: Path, why: str) -> InvalidRequest:
+    return InvalidRequest(f"{path} cannot be read: {why}. These are:\n{LAYOUTS}")

@@ -30,10 +30,15 @@ def read_text(path: Path) -> str:
 def parse_json(text: str, where: str) -> Any:
     """JSON without doubled keys, NaN or infinities; raises InvalidRequest with line and column."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
+        if "\\u" in text:
+            json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        return found
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
         raise InvalidRequest(f"{where}: this is not JSON: {error.msg} at {at}") from error
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"{where}: an escape like \\ud800 stands without its other half; it is no text") from error
     except ValueError as error:
         raise InvalidRequest(f"{where}: {error}") from error
     except RecursionError as error:
