@@ -1,6 +1,6 @@
 """One line per call, and how the server's log looks. Nothing from outside stands in it unescaped, and no secret.
 
-Next: `server`.
+Each call is counted for `metrics` too. Next: `server`.
 """
 
 import json
@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from luthier.api.metrics import CALLS
 from luthier.errors import shown
 
 calls = logging.getLogger("luthier.access")
@@ -21,9 +22,11 @@ def line(
     *, req_id: str, rpc: str, caller: str, address: str, transport: str, status: int, code: int, started: float
 ) -> None:
     """`started` is time.perf_counter() of the call's arrival; `rpc` is its name, or verb and path without the query."""
+    seconds = time.perf_counter() - started
+    CALLS.count(rpc, transport, status, code, seconds)
     if not calls.isEnabledFor(logging.INFO):
         return
-    ms = round((time.perf_counter() - started) * 1000, 1)
+    ms = round(seconds * 1000, 1)
     values = (req_id, shown(rpc, 200), shown(caller) or "-", address, transport, status, code, ms)
     calls.handle(logging.LogRecord(calls.name, logging.INFO, "", 0, _LINE, values, None))  # info() looks for its caller
 

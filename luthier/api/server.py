@@ -15,10 +15,13 @@ from luthier import rpcs
 from luthier.api import access_log, tls
 from luthier.api.connection import Connection
 from luthier.api.dispatch import Dispatcher
+from luthier.api.docs_page import docs
 from luthier.api.files import LOG_PATH, Files
 from luthier.api.grpc_server import make_server
 from luthier.api.health import Health
 from luthier.api.hosts import split_address
+from luthier.api.metrics import Metrics
+from luthier.api.openapi import OpenApi
 from luthier.api.pools import Pools
 from luthier.api.rest import Page, RestApp
 from luthier.errors import InvalidSettings
@@ -60,6 +63,7 @@ class ApiServer:
         predictors = PredictorsClient(settings.predictors_socket)
         self._pools = Pools(quick=self._database.local)
         self._dispatcher = Dispatcher(self._database, blobs, predictors, settings, modules)
+        self._modules = modules
         self._http = HttpServer(self._config())
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -112,11 +116,16 @@ class ApiServer:
     def _pages(self) -> dict[str, Page]:
         health = Health(self._settings, self._database, self._pools.reads)
         files = Files(self._settings, self._database, self._pools.reads)
+        metrics = Metrics(self._database, self._pools.reads)
+        openapi = OpenApi(self._modules, self._pools.reads)
         return {
             "/livez": health.livez,
             "/readyz": health.readyz,
             "/v2/auth/methods": health.auth_methods,
             LOG_PATH: files.training_log,
+            "/metrics": metrics.page,
+            "/openapi.json": openapi.page,
+            "/docs": docs,
         }
 
 

@@ -1,4 +1,4 @@
-"""Counting what apps hold: things by kind, labels by concept and status of their inputs. Next: `rpcs/counts`."""
+"""Counting: what an app holds, its labels by concept, and what waits. Next: `rpcs/counts`, `api/metrics`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,3 +40,19 @@ def labels(connection: Connection, concepts: Sequence[int]) -> list[LabelCount]:
         .group_by(label.concept, label.value, input.status)
     )
     return [LabelCount(*row) for row in connection.execute(query)]
+
+
+def jobs(connection: Connection) -> list[tuple[str, str, int]]:
+    """(kind, state, how many), of every user."""
+    table = tables.jobs.c
+    query = select(table.kind, table.state, func.count()).group_by(table.kind, table.state)
+    return [
+        (kind, state, number) for kind, state, number in connection.execute(query.order_by(table.kind, table.state))
+    ]
+
+
+def pending_inputs(connection: Connection) -> int:
+    """Of every app; asked app by app, for which there is an index."""
+    input, app = tables.inputs.c, tables.apps.c
+    joined = tables.apps.join(tables.inputs, (input.app == app.seq) & (input.status == snapshots.PENDING_INPUT))
+    return int(connection.execute(select(func.count()).select_from(joined)).scalar_one())
