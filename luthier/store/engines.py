@@ -40,14 +40,17 @@ def sqlite(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         immediate = connection.get_execution_options().get(WRITE, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        if immediate:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:  # cannot fail, and is half of what a small read costs when it goes the long way round
+            connection.connection.driver_connection.execute("BEGIN")  # type: ignore[union-attr]
 
     return engine
 
 
 def postgresql(url: str) -> Engine:
     if not _POSTGRESQL.match(url):
-        raise InvalidSettings(f"LUTHIER_DATABASE_URL is {without_password(url)}: {FORM}")
+        raise refused(url)
     try:
         target = make_url(_POSTGRESQL.sub("postgresql+psycopg://", url, count=1))
         engine = create_engine(
@@ -59,7 +62,7 @@ def postgresql(url: str) -> Engine:
             hide_parameters=True,
         )
     except (ArgumentError, ValueError) as error:
-        raise InvalidSettings(f"LUTHIER_DATABASE_URL is {without_password(url)}: {FORM}") from error
+        raise refused(url) from error
     except ModuleNotFoundError as error:
         raise InvalidSettings(
             "LUTHIER_DATABASE_URL names a PostgreSQL database, and psycopg, which talks to it, is not installed: "
@@ -74,6 +77,10 @@ def postgresql(url: str) -> Engine:
     return engine
 
 
+def refused(url: str) -> InvalidSettings:
+    return InvalidSettings(f"LUTHIER_DATABASE_URL is {without_password(url)}: {FORM}")
+
+
 def require_reachable(engine: Engine) -> None:
     """Raises InvalidSettings, in the driver's words, where PostgreSQL does not answer or cannot hold every text."""
     if engine.dialect.name != "postgresql":
@@ -83,7 +90,7 @@ def require_reachable(engine: Engine) -> None:
         with engine.connect() as connection:
             encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
     except OperationalError as error:
-        says = str(error.orig).strip().splitlines()
-        raise InvalidSettings(f"{where}, which does not answer: {says[-1] if says else 'no reason given'}") from error
+        says = " ".join(str(error.orig).split())
+        raise InvalidSettings(f"{where}, which does not answer: {says or 'no reason given'}") from error
     if encoding != "UTF8":
         raise InvalidSettings(f"{where}, whose encoding is {encoding}; make one with: createdb --encoding=UTF8 NAME")
