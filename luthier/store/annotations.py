@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import DuplicateId, shown
 from luthier.store import tables
+from luthier.store.conflicts import unless_taken
 from luthier.store.database import now
 
 
@@ -65,10 +65,9 @@ def add(connection: Connection, app: int, user: str, status: int, items: Sequenc
     time, table = now(), tables.annotations
     same = {"app": app, "user": user, "status": status, "created_at": time, "modified_at": time}
     rows = [{"input": item.input, "id": item.id, "own": item.own, "message": item.message, **same} for item in items]
-    try:  # without RETURNING: on SQLite that would be a statement per row
+    duplicate = DuplicateId(f"duplicate id: one of {', '.join(shown(item.id) for item in items[:10])}")
+    with unless_taken(duplicate):  # without RETURNING: on SQLite that would be a statement per row
         connection.execute(insert(table), rows)
-    except IntegrityError as error:
-        raise DuplicateId(f"duplicate id: one of {', '.join(shown(item.id) for item in items[:10])}") from error
     inputs, ids = {item.input for item in items}, {item.id for item in items}
     query = select(table.c.input, table.c.id, table.c.seq).where(table.c.input.in_(inputs), table.c.id.in_(ids))
     found = {(row.input, row.id): int(row.seq) for row in connection.execute(query)}

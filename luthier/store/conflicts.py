@@ -1,12 +1,12 @@
 """What PostgreSQL refuses, in words of a call: two that met, a text or number that it cannot hold. Next: `database`.
 
-SQLite has one writer at a time and takes every text and number, so nothing of this happens there.
+SQLite has one writer at a time and takes every text and number, so next to nothing of this happens there.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from luthier.errors import InvalidRange, InvalidRequest, LuthierError, TryAgain
 
@@ -27,6 +27,7 @@ _BY_STATE: dict[str, tuple[type[LuthierError], str]] = {
     "22001": (InvalidRequest, _TOO_LONG),  # string_data_right_truncation
     "22021": (InvalidRequest, _NUL),  # character_not_in_repertoire
 }
+_TAKEN_IN_SQLITE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 
 
 @contextmanager
@@ -39,6 +40,18 @@ def in_words() -> Iterator[None]:
         if kind is None:
             raise
         raise kind(details) from error
+
+
+@contextmanager
+def unless_taken(error: LuthierError) -> Iterator[None]:
+    """Raises `error` where a unique constraint refuses what is written inside; the transaction can then only end."""
+    try:
+        yield
+    except IntegrityError as refusal:
+        taken = getattr(refusal.orig, "sqlstate", None) == "23505"
+        if taken or getattr(refusal.orig, "sqlite_errorname", "") in _TAKEN_IN_SQLITE:
+            raise error from refusal
+        raise
 
 
 def _meaning(error: DBAPIError) -> tuple[type[LuthierError] | None, str]:

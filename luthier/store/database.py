@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from luthier.settings import Settings, without_password
 from luthier.store.conflicts import in_words
-from luthier.store.engines import WRITE, engine_for, require_reachable
+from luthier.store.engines import WRITE, engine_for, refused, require_reachable
 
 __all__ = ["Connection", "Database", "now"]  # Connection: what rooms above name in annotations, SQL being ours alone
 
@@ -38,7 +38,10 @@ class Database:
     @classmethod
     def of(cls, settings: Settings) -> "Database":
         """PostgreSQL where LUTHIER_DATABASE_URL names one, else SQLite in the data folder. Raises InvalidSettings."""
-        return cls(settings.database_url) if settings.database_url else cls.at(settings.database_file)
+        url = settings.database_url
+        if url.startswith("sqlite"):
+            raise refused(url)
+        return cls(url) if url else cls.at(settings.database_file)
 
     @classmethod
     def at(cls, file: Path) -> "Database":

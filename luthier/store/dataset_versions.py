@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import DuplicateId, shown
 from luthier.store import tables
+from luthier.store.conflicts import unless_taken
 from luthier.store.database import now
 from luthier.store.snapshots import Status
 from luthier.store.versions import Status as ModelVersionStatus
@@ -60,10 +60,8 @@ def create(
         "message": message,
     }
     times = {"created_at": time, "modified_at": time}
-    try:
+    with unless_taken(DuplicateId(f"duplicate id: the dataset has a version {shown(id)!r} already")):
         result = connection.execute(insert(table).values(**row, **times, split=json.dumps(split or DEFAULT_SPLIT)))
-    except IntegrityError as error:
-        raise DuplicateId(f"duplicate id: the dataset has a version {shown(id)!r} already") from error
     return int(result.inserted_primary_key[0])  # type: ignore[index]
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import TryAgain
 from luthier.store import tables
+from luthier.store.conflicts import unless_taken
 from luthier.store.database import now
 
 
@@ -66,10 +66,9 @@ def add(connection: Connection, app: int, items: Sequence[NewInput], input_job: 
         return []
     time = now()
     same = {"app": app, "details": "", "input_job": input_job, "created_at": time, "modified_at": time}
-    try:  # without RETURNING: on SQLite that would be a statement per row
+    again = TryAgain("another call is making an input of the same id; send it again")
+    with unless_taken(again):  # without RETURNING: on SQLite that would be a statement per row
         connection.execute(insert(tables.inputs), [vars(item) | same for item in items])
-    except IntegrityError as error:  # PostgreSQL: another call with one of these ids was quicker
-        raise TryAgain("another call is making an input of the same id; send it again") from error
     made = find_many(connection, app, [item.id for item in items])
     return [made[item.id] for item in items]
 

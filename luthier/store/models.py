@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import DuplicateId, shown
 from luthier.store import resources, tables, versions
+from luthier.store.conflicts import unless_taken
 from luthier.store.database import must_hold, now
 from luthier.store.jobs import State
 
@@ -98,10 +98,8 @@ def add(connection: Connection, app: int, id: str, model_type: str, message: byt
     row = {"app": app, "id": id, "model_type": model_type, "message": message, "created_at": time, "modified_at": time}
     if find_in_app(connection, app, id):
         raise DuplicateId(f"duplicate id: {shown(id)}")
-    try:
+    with unless_taken(DuplicateId(f"duplicate id: {shown(id)}")):  # PostgreSQL: another transaction was quicker
         result = connection.execute(insert(tables.models).values(row))
-    except IntegrityError as error:  # PostgreSQL: another transaction was quicker
-        raise DuplicateId(f"duplicate id: {shown(id)}") from error
     return int(result.inserted_primary_key[0])  # type: ignore[index]
 
 

@@ -21,10 +21,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
 from luthier.errors import DuplicateId, shown
 from luthier.store import tables
+from luthier.store.conflicts import unless_taken
 from luthier.store.database import held, now
 
 Order = Literal["seq", "id", "created_at", "modified_at"]
@@ -140,10 +140,9 @@ def add(
         | {name: values[number] for name, values in columns.items()}
         for number, (id, message) in enumerate(messages)
     ]
-    try:
+    duplicate = DuplicateId(f"duplicate id: one of {', '.join(map(shown, ids[:10]))}")
+    with unless_taken(duplicate):  # PostgreSQL: another transaction was quicker
         connection.execute(insert(table), rows)
-    except IntegrityError as error:  # PostgreSQL: another transaction was quicker
-        raise DuplicateId(f"duplicate id: one of {', '.join(map(shown, ids[:10]))}") from error
     found = find_many(connection, table, parent, ids)
     return [found[id] for id in ids]
 
