@@ -16,6 +16,7 @@ from luthier.api import access_log, tls
 from luthier.api.connection import Connection
 from luthier.api.dispatch import Dispatcher
 from luthier.api.docs_page import docs
+from luthier.api.events import EVENTS_PATH, Events
 from luthier.api.files import LOG_PATH, Files
 from luthier.api.grpc_server import make_server
 from luthier.api.health import Health
@@ -64,6 +65,7 @@ class ApiServer:
         self._pools = Pools(quick=self._database.local)
         self._dispatcher = Dispatcher(self._database, blobs, predictors, settings, modules)
         self._modules = modules
+        self._events = Events(settings, self._database, self._pools.reads)
         self._http = HttpServer(self._config())
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -84,6 +86,7 @@ class ApiServer:
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
         """No new calls; those under way get their answers, for at most `seconds`."""
         self._http.should_exit = True
+        self._events.close()
         await asyncio.gather(self._tasks[0], self._grpc.stop(seconds))
         self._tasks[1].cancel()
         await asyncio.get_running_loop().run_in_executor(None, self._pools.close)
@@ -123,6 +126,7 @@ class ApiServer:
             "/readyz": health.readyz,
             "/v2/auth/methods": health.auth_methods,
             LOG_PATH: files.training_log,
+            EVENTS_PATH: self._events.page,
             "/metrics": metrics.page,
             "/openapi.json": openapi.page,
             "/docs": docs,
