@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from luthier.data.readers import csv, imagefolder, jsonl
+from luthier.data.readers import coco, csv, imagefolder, jsonl, voc, yolo
 from luthier.data.readers.found import ReadResult, entries
 from luthier.data.readers.settle import Checking, Progress, settle
 from luthier.data.readers.text_files import read_json
@@ -18,6 +18,9 @@ TABLES_IN_FOLDERS = ("inputs.csv", "inputs.tsv", "inputs.jsonl")  # as writers c
 LAYOUTS = """\
   .csv or .tsv with the columns text,label or image,label or inputid,input,concepts
   .jsonl with a row per input: label, messages, sharegpt, alpaca or completion
+  COCO: a .json file with images, annotations and categories, or a folder with annotations.json or annotations/*.json
+  YOLO: data.yaml, or the folder that holds it
+  Pascal VOC: a folder with Annotations/ and JPEGImages/
   a folder of pictures with a sub-folder per class"""
 
 
@@ -78,6 +81,8 @@ def _file(path: Path, columns: Mapping[str, str] | None, keep_good: bool) -> Lay
         return Layout("jsonl", lambda result: jsonl.drafts(path, result, columns, keep_good))
     if ending == ".json":
         return _json(path, columns, keep_good)
+    if ending in (".yaml", ".yml"):
+        return Layout("YOLO", lambda result: yolo.drafts(path, result))
     raise _nothing_fits(path, f"the ending {shown(ending) or '(none)'} is not known")
 
 
@@ -85,6 +90,8 @@ def _json(path: Path, columns: Mapping[str, str] | None, keep_good: bool) -> Lay
     data = read_json(path)
     if isinstance(data, list):
         return Layout("jsonl", lambda result: jsonl.drafts_of_list(data, path, result, columns, keep_good))
+    if coco.fits(data):
+        return Layout("COCO", lambda result: coco.drafts(data, path, result))
     raise _nothing_fits(path, "it is JSON of no form that is known")
 
 
@@ -92,6 +99,12 @@ def _folder(path: Path) -> Layout:
     for name in TABLES_IN_FOLDERS:
         if (path / name).is_file():
             return _file(path / name, None, False)
+    if file := yolo.file_in(path):
+        return Layout("YOLO", lambda result: yolo.drafts(file, result))
+    if voc.fits(path):
+        return Layout("Pascal VOC", lambda result: voc.drafts(path, result))
+    if coco.files_in(path):
+        return Layout("COCO", lambda result: coco.drafts_of_folder(path, result))
     tables = [
         entry.name for entry in entries(path) if Path(entry.name).suffix.lower() in (*csv.ENDINGS, *jsonl.ENDINGS)
     ]
