@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from luthier.data.readers import coco, csv, imagefolder, jsonl, voc, yolo
+from luthier.data.readers import coco, conll, csv, imagefolder, jsonl, label_studio, mask_pngs, mvtec, voc, yolo
 from luthier.data.readers.found import ReadResult, entries
 from luthier.data.readers.settle import Checking, Progress, settle
 from luthier.data.readers.text_files import read_json
@@ -21,6 +21,10 @@ LAYOUTS = """\
   COCO: a .json file with images, annotations and categories, or a folder with annotations.json or annotations/*.json
   YOLO: data.yaml, or the folder that holds it
   Pascal VOC: a folder with Annotations/ and JPEGImages/
+  masks: a folder with images/, masks/ (a PNG per picture) and classes.txt
+  MVTec: a folder with train/good, test and ground_truth
+  CoNLL: .conll, .iob, .iob2 or .bio with a word and its tag per line, or a folder of them
+  Label Studio's JSON export
   a folder of pictures with a sub-folder per class"""
 
 
@@ -83,11 +87,15 @@ def _file(path: Path, columns: Mapping[str, str] | None, keep_good: bool) -> Lay
         return _json(path, columns, keep_good)
     if ending in (".yaml", ".yml"):
         return Layout("YOLO", lambda result: yolo.drafts(path, result))
+    if ending in conll.ENDINGS:
+        return Layout("CoNLL", lambda result: conll.drafts(path, result, keep_good))
     raise _nothing_fits(path, f"the ending {shown(ending) or '(none)'} is not known")
 
 
 def _json(path: Path, columns: Mapping[str, str] | None, keep_good: bool) -> Layout:
     data = read_json(path)
+    if label_studio.fits(data):
+        return Layout("Label Studio", lambda result: label_studio.drafts(data, path, result, keep_good))
     if isinstance(data, list):
         return Layout("jsonl", lambda result: jsonl.drafts_of_list(data, path, result, columns, keep_good))
     if coco.fits(data):
@@ -105,6 +113,12 @@ def _folder(path: Path) -> Layout:
         return Layout("Pascal VOC", lambda result: voc.drafts(path, result))
     if coco.files_in(path):
         return Layout("COCO", lambda result: coco.drafts_of_folder(path, result))
+    if mvtec.fits(path):
+        return Layout("MVTec", lambda result: mvtec.drafts(path, result), as_given=False)
+    if mask_pngs.fits(path):
+        return Layout("mask PNGs", lambda result: mask_pngs.drafts(path, result))
+    if conll.files_in(path):
+        return Layout("CoNLL", lambda result: conll.drafts_of_folder(path, result), as_given=False)
     tables = [
         entry.name for entry in entries(path) if Path(entry.name).suffix.lower() in (*csv.ENDINGS, *jsonl.ENDINGS)
     ]
