@@ -9,6 +9,7 @@ import pytest
 from luthier.commands.command_line import run
 from luthier.runs.manifest import read_manifest
 from tests.commands.test_train import QUICK, luthier
+from tests.data.layouts import picture
 
 
 def test_train_reads_a_csv_of_pictures(digit_folder: Callable[[int], Path], tmp_path: Path) -> None:
@@ -62,3 +63,14 @@ def test_columns_that_make_no_sense_are_refused(
     options = [part for one in given for part in ("--columns", one)]
     assert run(["train", *QUICK, "--data", str(tmp_path), *options]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_train_refuses_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(tmp_path / "a.png")
+    regions = [{"kind": "box", "concept": "x", "points": [0, 0, 1, 1]}]
+    (tmp_path / "data.jsonl").write_text(json.dumps({"image": "a.png", "regions": regions}))
+    assert run(["train", *QUICK, "--data", str(tmp_path / "data.jsonl")]) == 2
+    error = capsys.readouterr().err
+    assert (
+        "holds boxes: it can be read, but this version trains pictures with labels of the whole picture only" in error
+    )
