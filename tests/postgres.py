@@ -122,8 +122,12 @@ def _programs(folder: Path) -> Path:
 def _packaged(folder: Path) -> Path:
     package = importlib.util.find_spec(PACKAGE)
     assert package is not None and package.origin is not None, MISSING
-    installed = Path(package.origin).parent / "pginstall"
+    installed = Path(package.origin).parent
     if os.geteuid() != 0:
-        return installed / "bin"
-    shutil.copytree(installed, folder / "programs")  # the user that runs it may not see this folder
-    return folder / "programs" / "bin"
+        return installed / "pginstall" / "bin"
+    # The user that runs it may not see this folder. Its libraries are looked for beside it.
+    shutil.copytree(installed / "pginstall", folder / PACKAGE / "pginstall")
+    libraries = installed.with_name(f"{PACKAGE}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    return folder / PACKAGE / "pginstall" / "bin"
