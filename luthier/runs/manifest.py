@@ -61,7 +61,7 @@ class Example:
     regions: tuple[Region, ...] = ()
 
 
-_FIELDS = tuple(f.name for f in fields(Example))
+_PLAIN_FIELDS = ("id", "blob", "split", "labels", "width", "height", "path", "invalid")
 _REGION_FIELDS = tuple(f.name for f in fields(Region))
 
 
@@ -82,7 +82,9 @@ def read_manifest(path: Path) -> Iterator[Example]:
 
 
 def example_to_line(example: Example) -> str:
-    row = {name: value for name in _FIELDS if (value := getattr(example, name)) not in ("", 0, {}, ())}
+    row = {name: value for name in _PLAIN_FIELDS if (value := getattr(example, name)) not in ("", 0, {})}
+    if example.text:
+        row["text"] = example.text
     if example.regions:
         row["regions"] = [region_to_row(region) for region in example.regions]
     if example.messages:

@@ -231,6 +231,8 @@ def test_a_picture_of_another_size_than_annotated_is_invalid(tmp_path: Path) -> 
         ({"categories": [{"id": 3, "name": "a/b"}]}, "categories[0]: the concept a/b cannot be used"),
         ({"categories": [{"id": 3, "name": "x"}, {"id": 4, "name": "x"}]}, "several categories are called x"),
         ({"categories": [{"id": 3, "name": "x"}] * 2}, "two entries of categories have the same id"),
+        ({"categories": 7}, "categories is 7; give a list"),
+        ({"annotations": [{"image_id": [5]}]}, "annotations[0] is of image_id [5]"),
         ({"annotations": ["x"]}, "annotations[0] is of image_id x"),
     ],
 )

@@ -96,6 +96,7 @@ def test_other_names_by_mapping(tmp_path: Path) -> None:
         ({"messages": [{"role": "king", "content": "a"}]}, "the role of a turn is king; give one of system, user"),
         ({"messages": [{"role": "user", "content": None}]}, "its content is None"),
         ({"conversations": [{"from": "gpt"}]}, "give an object with from and value"),
+        ({"text": "a", "regions": 7}, "its regions are 7; give a list"),
         ({"text": "a", "regions": [7]}, "a region is 7"),
         ({"text": "a", "regions": [{"kind": "mask", "concept": "x", "runs": ["a", "b", 1]}]}, "a region is"),
     ],

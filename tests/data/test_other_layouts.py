@@ -116,7 +116,8 @@ def test_conll_entities_are_spans(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"), [("alone", "one column"), ("Rome X-LOC", "the tag X-LOC"), ("Rome B-a/b", "a/b")]
+    ("line", "says"),
+    [("alone", "one column"), ("Rome X-LOC", "the tag X-LOC"), ("Rome I-", "the tag I-"), ("Rome B-a/b", "a/b")],
 )
 def test_bad_E7_conll_lines_are_named(line: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "x.conll").write_text(f"good O\n\n{line}\n")

@@ -56,15 +56,19 @@ def drafts(data: Mapping[str, Any], path: Path, result: ReadResult, root: Path |
     shapes: dict[Any, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
     for index, row in enumerate(data["annotations"]):
         where = f"{path}: annotations[{index}]"
-        if not isinstance(row, dict) or row.get("image_id") not in images:
+        if not isinstance(row, dict) or not _is_key(row.get("image_id"), images):
             raise InvalidRequest(f"{where} is of image_id {shown(_get(row, 'image_id'))}, which no entry of images has")
-        if row.get("category_id") not in concepts:
+        if not _is_key(row.get("category_id"), concepts):
             known_ids = f"which no entry of categories has ({len(concepts)} entries)"
             raise InvalidRequest(f"{where} is of category_id {shown(row.get('category_id'))}, {known_ids}")
         shapes[row["image_id"]].append((index, row))
     root = root or path.resolve().parent
     split = _split_told(path, root)
     return _unlike([_example(image, shapes[id_], concepts, path, root, split) for id_, image in images.items()])
+
+
+def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
+    return isinstance(value, int | str) and value in known
 
 
 def _get(row: Any, name: str) -> Any:
@@ -74,6 +78,8 @@ def _get(row: Any, name: str) -> Any:
 def _concepts(data: Mapping[str, Any], path: Path) -> dict[Any, str]:
     """Name by category id."""
     names: dict[Any, str] = {}
+    if not isinstance(data.get("categories") or [], list):
+        raise InvalidRequest(f"{path}: categories is {shown(data['categories'])}; give a list of an id and a name each")
     for index, row in enumerate(data.get("categories") or []):
         if not isinstance(row, dict) or not isinstance(row.get("id"), int) or not isinstance(row.get("name"), str):
             raise InvalidRequest(f"{path}: categories[{index}] is {shown(row)}; give an id and a name")

@@ -60,7 +60,7 @@ def _example(words: list[Word], name: str, split: str) -> Example:
     at, open_concept = 0, ""
     for number, word, tag in words:
         mark, dash, concept = tag.partition("-")
-        if tag != "O" and (mark not in ("B", "I", "E", "S") or not dash):
+        if tag != "O" and (mark not in ("B", "I", "E", "S") or not dash or not concept):
             raise InvalidRequest(f"line {number} has the tag {shown(tag)}; give O, or B- or I- and a name")
         concept = checked_name(concept) if concept else ""
         if tag != "O" and mark in ("I", "E") and concept == open_concept:

@@ -105,6 +105,8 @@ def _example(row: dict[str, Any], number: int, root: Path) -> Example:
         text = _string(row, "text")
     id_ = _string(row, "id") if "id" in row else str(row["image"]) if path or problem else f"row-{number}"
     split, labels = split_of(str(row.get("split") or "")), _labels(row)
+    if not isinstance(row.get("regions") or [], list):
+        raise InvalidRequest(f"its regions are {shown(row['regions'])}; give a list")
     try:
         regions = tuple(_region(region, len(text)) for region in row.get("regions") or ())
     except InvalidAnnotation as error:
