@@ -11,6 +11,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from luthier.api.auth import Authenticator, Credentials
+from luthier.api.kept import KeptAnswers
+from luthier.api.pools import QUICK
 from luthier.errors import LuthierError, NotServed
 from luthier.predictors.client import PredictorsClient
 from luthier.rpcs.context import Caller, Context
@@ -71,6 +73,7 @@ class Dispatcher:
     ) -> None:
         self._database, self._blobs, self._predictors, self._settings = database, blobs, predictors, settings
         self._auth = Authenticator(database)
+        self._kept = KeptAnswers(database.commits())
         self._functions = {method.name: find(method.name, modules) for method in METHODS}
 
     def call(self, method: Method, request: Message, credentials: Credentials, req_id: str = "") -> Message:
@@ -106,7 +109,11 @@ class Dispatcher:
         if function is None or method.streaming:
             raise NotServed(f"{method.name} is not served by this version of Luthier")
         context = Context(caller, self._database, self._blobs, self._predictors, self._settings, req_id)
-        return function(context, read())
+        request = read()
+        if method.name in QUICK:
+            key = (method.name, caller, request.SerializeToString(deterministic=True))
+            return self._kept.get(key, lambda: function(context, request))
+        return function(context, request)
 
 
 def find(name: str, modules: Sequence[ModuleType]) -> Function | None:
