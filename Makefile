@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup test check wire docs bench chaos system-packages clean
+.PHONY: demo setup test wire docs bench system-packages clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m luthier.commands.demo
@@ -20,6 +20,7 @@ test: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/wire.py
 
 wire: $(VENV)/.installed-dev  # after a change to luthier/wire/luthier.proto
