@@ -75,8 +75,9 @@ def _validation(recipe: Recipe, network: nn.Module, device: Device, batch: Batch
     began = time.monotonic()
     there = {name: tensor.to(device.torch_device) for name, tensor in batch.items()}
     with device.autocast():
-        predicted = recipe.predict(network, there).cpu()
-    return (time.monotonic() - began) / len(predicted)
+        predicted = recipe.predict(network, there)
+    examples = len(next(iter(predicted.values())).cpu())  # which waits for an accelerator
+    return (time.monotonic() - began) / examples
 
 
 def _checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer) -> float:

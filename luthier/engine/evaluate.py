@@ -17,7 +17,7 @@ from torch import nn
 
 from luthier.engine import checkpoint, loading
 from luthier.engine.devices import Device, choose
-from luthier.engine.recipe import Batch, Recipe, Scores, recipe_for
+from luthier.engine.recipe import Batch, Judge, Recipe, Scores, recipe_for
 from luthier.engine.session import Session, load_exactly
 from luthier.errors import InvalidRequest, LuthierError
 from luthier.runs.manifest import SPLITS
@@ -43,25 +43,29 @@ def judge_split(
 ) -> Judged:
     began = time.monotonic()
     chunks = loading.chunks_in_order(len(data.splits[split]), batch_size)
-    predicted, targets = predict_batches(recipe, network, device, data.batches(split, chunks))
-    return Judged(recipe.score(predicted, targets), len(predicted), time.monotonic() - began)
+    judged = recipe.judge()
+    examples = show_all(judged, recipe, network, device, data.batches(split, chunks))
+    return Judged(judged.scores(), examples, time.monotonic() - began)
+
+
+def show_all(judge: Judge, recipe: Recipe, network: nn.Module, device: Device, batches: Iterable[Batch | None]) -> int:
+    """Shows the judge what the network says of every example that can be read; returns how many those were."""
+    network.eval()
+    examples = 0
+    for batch in batches:
+        if batch is not None:
+            judge.add(predict_batch(recipe, network, device, batch), batch)
+            examples += len(next(iter(batch.values())))
+    return examples
 
 
 @torch.inference_mode()
-def predict_batches(
-    recipe: Recipe, network: nn.Module, device: Device, batches: Iterable[Batch | None]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Predictions and targets of all examples that could be read, (examples, concepts) each, on the CPU."""
-    network.eval()
-    predicted, targets = [], []
-    for batch in batches:
-        if batch is not None:
-            there = {name: tensor.to(device.torch_device) for name, tensor in batch.items()}
-            with device.autocast():
-                predicted.append(recipe.predict(network, there).float().cpu())
-            targets.append(batch["targets"])
-    concepts = len(recipe.concept_ids)
-    return torch.cat([torch.empty(0, concepts), *predicted]), torch.cat([torch.empty(0, concepts), *targets])
+def predict_batch(recipe: Recipe, network: nn.Module, device: Device, batch: Batch) -> Batch:
+    """The prediction of a batch that lies on the CPU, as tensors on the CPU."""
+    there = {name: tensor.to(device.torch_device) for name, tensor in batch.items()}
+    with device.autocast():
+        predicted = recipe.predict(network, there)
+    return {name: tensor.cpu() for name, tensor in predicted.items()}
 
 
 def load_served(spec: RunSpec, folder: Path, device: Device) -> tuple[Recipe, nn.Module]:

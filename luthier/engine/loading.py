@@ -155,7 +155,7 @@ class Data:
         split = self.splits[example.split]
         split.offsets.append(offset)
         split.lengths.append(length)
-        split.positives.update(concept for concept, value in example.labels.items() if value == 1)
+        split.positives.update(self.recipe.concepts_in(example))
 
     def _soon(self, split: str, index: int) -> Encoded | Future[Encoded | None]:
         cached = self._cache.get((split, index))

@@ -34,7 +34,7 @@ def score(predicted: Array, truth: Array, concepts: list[str], *, exclusive: boo
     metrics = {name: value for name, value in values.items() if value is not None}
     first = metrics.get("accuracy" if exclusive else "macro_roc_auc", 0.0)
     confusion = confusion_matrix(predicted.argmax(1), truth) if exclusive else []
-    return Scores(metrics, rows, confusion, (first, -metrics.get("loss", 0.0)))
+    return Scores(metrics, rows, (first, -metrics.get("loss", 0.0)), confusion)
 
 
 def top1(predicted: Array, truth: Array) -> float | None:

@@ -1,7 +1,11 @@
 """Predictor: load once, answer batches. `python -m luthier.engine.predict RUN CHECKPOINT` answers frames on its pipes.
 
 First out: {"ready": true, "concepts": [...], "device": ...} or {"failed": details, "code": n}. Then for each frame in,
-{"kind": "image"} with encoded files as parts, one out: {"outputs": [{"values": [...]} | {"error": n, "details": ...}]}.
+{"kind": "image"} with encoded files as parts, one out: {"outputs": [...]}, for each file one of
+
+    {"values": [a float per concept]}                                       a classifier
+    {"regions": [{"concept": its place, "value": float, "box": [left, top, right, bottom]}]}     a detector, fractions
+    {"error": code, "details": text}
 """
 
 import argparse
@@ -11,11 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-
 from luthier.engine.devices import choose
-from luthier.engine.evaluate import load_served
-from luthier.engine.recipe import Encoded
+from luthier.engine.evaluate import load_served, predict_batch
+from luthier.engine.recipe import Answer, Encoded
 from luthier.errors import LuthierError, PredictionFailed, UnsupportedFormat, shown
 from luthier.runs.frames import read_frame, write_frame
 from luthier.runs.manifest import Example
@@ -34,11 +36,10 @@ class Predictor:
         self.recipe, self.network = load_served(self.spec, checkpoint, self.device)
 
     def answer(self, kind: str, files: list[bytes]) -> list[dict[str, Any]]:
-        """{"values": [a float per concept]} or {"error": code, "details": text} for each file, in order."""
+        """What the module's docstring says, for each file, in order."""
         outputs = [self._encoded(kind, data) for data in files]
-        readable = [one for one in outputs if "error" not in one]
-        values = iter(self._values(readable))
-        return [one if "error" in one else {"values": next(values)} for one in outputs]
+        answers = iter(self._answers([one for one in outputs if "error" not in one]))
+        return [one if "error" in one else next(answers) for one in outputs]
 
     def _encoded(self, kind: str, data: bytes) -> dict[str, Any]:
         try:
@@ -48,15 +49,12 @@ class Predictor:
         except LuthierError as error:
             return {"error": error.code, "details": str(error)}
 
-    @torch.inference_mode()
-    def _values(self, encoded: list[Encoded]) -> list[list[float]]:
-        values: list[list[float]] = []
+    def _answers(self, encoded: list[Encoded]) -> list[Answer]:
+        answers: list[Answer] = []
         for start in range(0, len(encoded), LARGEST_BATCH):
             batch = self.recipe.collate(encoded[start : start + LARGEST_BATCH])
-            there = {name: tensor.to(self.device.torch_device) for name, tensor in batch.items()}
-            with self.device.autocast():
-                values += self.recipe.predict(self.network, there).float().cpu().tolist()
-        return values
+            answers += self.recipe.answers(predict_batch(self.recipe, self.network, self.device, batch), batch)
+        return answers
 
 
 def serve(run: RunFolder, checkpoint: Path, requests: BinaryIO, answers: BinaryIO) -> int:

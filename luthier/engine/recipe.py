@@ -4,7 +4,8 @@ A recipe is one module in `recipes/` with a class `RECIPE`; read `recipes/image_
 """
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +18,9 @@ from luthier.errors import InvalidTrainingParams, shown
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
 
-Encoded = dict[str, np.ndarray[Any, Any]]  # one example, ready to be stacked
-Batch = dict[str, torch.Tensor]
+Encoded = dict[str, np.ndarray[Any, Any]]  # one example, decoded and scaled; kept in the cache as it is
+Batch = dict[str, torch.Tensor]  # the first dimension of each tensor is the batch's
+Answer = dict[str, Any]  # what a prediction says of one input, as JSON; its forms stand in `predict`
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,18 @@ class Scores:
 
     metrics: dict[str, float]
     per_concept: list[dict[str, Any]]
-    confusion: list[list[int]]
     rank: tuple[float, ...]
+    confusion: list[list[int]] = field(default_factory=list)  # where one concept holds: row true, column predicted
+
+
+class Judge(Protocol):
+    """Compares predictions with what is labelled, batch by batch, so that no split is ever held whole."""
+
+    def add(self, predicted: Batch, batch: Batch) -> None:
+        """Both on the CPU, as `Recipe.predict` and `Recipe.collate` made them."""
+
+    def scores(self) -> Scores:
+        """Over all that was added; also where nothing was."""
 
 
 class Recipe(Protocol):
@@ -49,8 +61,11 @@ class Recipe(Protocol):
     def unusable(self, example: Example) -> str:
         """Why the labels of `example` cannot be learnt from; empty if they can."""
 
+    def concepts_in(self, example: Example) -> Iterable[str]:
+        """Ids of the concepts that `example` is a positive example of, each once: they are counted and shown."""
+
     def encode(self, data: bytes, example: Example) -> Encoded:
-        """The bytes of one input and its labels as arrays of fixed shape; raises a LuthierError for bad bytes."""
+        """The bytes of one input and its labels as arrays; raises a LuthierError for bad bytes."""
 
     def example_of(self, number: int) -> Encoded:
         """A made-up example of the usual shape, to measure what a step costs."""
@@ -64,11 +79,14 @@ class Recipe(Protocol):
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """The mean loss of an augmented batch, a scalar."""
 
-    def predict(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """A float per concept and example, (batch, concepts), as the user sees them: probabilities."""
+    def predict(self, network: nn.Module, batch: Batch) -> Batch:
+        """What the network says of a batch that is not augmented, as tensors."""
 
-    def score(self, predicted: torch.Tensor, batch_targets: torch.Tensor) -> Scores:
-        """Judges predictions, (examples, concepts), against the collated targets."""
+    def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
+        """The same, for each input, as the user is to see it; both on the CPU."""
+
+    def judge(self) -> Judge:
+        """A judge that has seen nothing yet."""
 
 
 def recipe_names() -> list[str]:

@@ -175,5 +175,5 @@ def test_overfits_16_examples(name: str, weights_dir: Path, pair: Pictures, tmp_
     assert batch is not None
     torch.manual_seed(0)
     with torch.no_grad():
-        predicted = recipe.predict(network.train(), batch)
+        predicted = recipe.predict(network.train(), batch)["values"]
     assert torch.equal(predicted.argmax(1), batch["targets"].argmax(1))

@@ -1,6 +1,6 @@
 """Pictures to concepts: one concept each (softmax) or any number (a sigmoid each). Next: `augment`, `metrics`."""
 
-from dataclasses import fields
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch.nn import functional
 from luthier.catalog.plan import ImagePlan
 from luthier.data.decode import decode_resized
 from luthier.engine import augment, backbones, metrics
-from luthier.engine.recipe import Batch, Encoded, Scores
+from luthier.engine.plans import plan_of
+from luthier.engine.recipe import Answer, Batch, Encoded, Scores
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
 
@@ -23,7 +24,7 @@ class ImageClassification:
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
-        self.plan = image_plan(spec.plan)
+        self.plan = plan_of(ImagePlan, spec.plan)
         self.concept_ids = [concept.id for concept in spec.concepts]
         self.mean = torch.tensor(self.plan.mean).view(1, 3, 1, 1) * 255
         self.std = torch.tensor(self.plan.std).view(1, 3, 1, 1) * 255
@@ -45,6 +46,9 @@ class ImageClassification:
         if self.plan.mutually_exclusive and positives != 1:
             return "no positive concept" if positives == 0 else f"{positives} positive concepts where one is allowed"
         return ""
+
+    def concepts_in(self, example: Example) -> Iterable[str]:
+        return [concept for concept, value in example.labels.items() if value == 1]
 
     def encode(self, data: bytes, example: Example) -> Encoded:
         target = np.array([example.labels.get(concept) == 1 for concept in self.concept_ids], dtype=np.uint8)
@@ -71,17 +75,19 @@ class ImageClassification:
             return functional.cross_entropy(logits, batch["targets"])
         return functional.binary_cross_entropy_with_logits(logits, batch["targets"])
 
-    def predict(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+    def predict(self, network: nn.Module, batch: Batch) -> Batch:
+        """ "values": probabilities, (B, C)."""
         images = self._normalised(batch["images"])
         values = self._activated(network(images).float())
         if self.plan.average_flips:
             values = (values + self._activated(network(images.flip(-1)).float())) / 2
-        return values
+        return {"values": values.float()}
 
-    def score(self, predicted: torch.Tensor, batch_targets: torch.Tensor) -> Scores:
-        return metrics.score(
-            predicted.numpy(), batch_targets.numpy() > 0.5, self.concept_ids, exclusive=self.plan.mutually_exclusive
-        )
+    def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
+        return [{"values": values} for values in predicted["values"].tolist()]
+
+    def judge(self) -> "ClassificationJudge":
+        return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         device = images.device
@@ -105,11 +111,22 @@ def _of_length_one(head: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tupl
     return (functional.normalize(arguments[0].float(), dim=-1),)
 
 
-def image_plan(raw: dict[str, Any]) -> ImagePlan:
-    """The plan in run.json; keys of other versions are left out, lists become tuples again."""
-    known = {f.name for f in fields(ImagePlan)}
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
-    return ImagePlan(**values)
+class ClassificationJudge:
+    """Keeps the probabilities, a few bytes per example: a ROC AUC needs them all."""
+
+    def __init__(self, concepts: list[str], *, exclusive: bool) -> None:
+        self.concepts = concepts
+        self.exclusive = exclusive
+        self.predicted: list[Any] = [np.empty((0, len(concepts)), dtype=np.float32)]
+        self.truth: list[Any] = [np.empty((0, len(concepts)), dtype=bool)]
+
+    def add(self, predicted: Batch, batch: Batch) -> None:
+        self.predicted.append(predicted["values"].numpy())
+        self.truth.append(batch["targets"].numpy() > 0.5)
+
+    def scores(self) -> Scores:
+        predicted, truth = np.concatenate(self.predicted), np.concatenate(self.truth)
+        return metrics.score(predicted, truth, self.concepts, exclusive=self.exclusive)
 
 
 RECIPE = ImageClassification
