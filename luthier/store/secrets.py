@@ -19,12 +19,34 @@ def signed_log_url(settings: Settings, version_id: str) -> str:
 
 
 def check_log_signature(settings: Settings, version_id: str, signature: str) -> bool:
-    return hmac.compare_digest(_signature(settings, version_id).encode(), signature.encode("utf-8", "replace"))
+    return _same(_signature(settings, "log", version_id), signature)
 
 
-def _signature(settings: Settings, version_id: str) -> str:
+def signed_export_url(settings: Settings, export_id: str) -> str:
+    """Where the archive of a dataset version can be downloaded, by whoever has the URL."""
+    return f"{settings.base_url}/luthier/v1/exports/{export_id}?sig={_signature(settings, 'export', export_id)}"
+
+
+def check_export_signature(settings: Settings, export_id: str, signature: str) -> bool:
+    return _same(_signature(settings, "export", export_id), signature)
+
+
+def signed_media_url(settings: Settings, sha: str) -> tuple[str, str]:
+    """(prefix, suffix) of a stored file's address, as the wire's HostedURL has it: prefix/orig/suffix is the URL."""
+    return f"{settings.base_url}/luthier/v1/media", f"{sha}?sig={_signature(settings, 'media', sha)}"
+
+
+def check_media_signature(settings: Settings, sha: str, signature: str) -> bool:
+    return _same(_signature(settings, "media", sha), signature)
+
+
+def _same(wanted: str, given: str) -> bool:
+    return hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace"))
+
+
+def _signature(settings: Settings, kind: str, name: str) -> str:
     key = _key(settings.data_dir / "secret.key")
-    return hmac.new(key, b"log\0" + version_id.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+    return hmac.new(key, f"{kind}\0{name}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
 @lru_cache(maxsize=8)
