@@ -186,6 +186,24 @@ class InvalidBytes(LuthierError):
     code, http_status = 30300, 400
 
 
+class DownloadFailed(LuthierError):
+    """Download failed"""
+
+    code, http_status = 47101, 400
+
+
+class NoAddress(LuthierError):
+    """Host name cannot be resolved"""
+
+    code, http_status = 47102, 400
+
+
+class DownloadTooLarge(LuthierError):
+    """Download is over the size limit"""
+
+    code, http_status = 47103, 400
+
+
 class ImageDecodeError(LuthierError):
     """Image cannot be decoded"""
 
@@ -208,6 +226,39 @@ class JobConflict(LuthierError):
     """A running job is in the way"""
 
     code, http_status = 64007, 409
+
+
+# -- uploads -----------------------------------------------------------------------------------------------------------
+
+
+class ArchiveExtractFailed(LuthierError):
+    """Archive cannot be unpacked"""
+
+    code, http_status = 67000, 400
+
+
+class UploadInProgress(LuthierError):
+    """Upload is not complete"""
+
+    code, http_status = 68000, 400
+
+
+class UploadFailed(LuthierError):
+    """Upload is damaged"""
+
+    code, http_status = 68002, 400
+
+
+class UploadExpired(LuthierError):
+    """Upload has expired"""
+
+    code, http_status = 68004, 400
+
+
+class UploadConflict(LuthierError):
+    """Upload part contradicts what was sent before"""
+
+    code, http_status = 68006, 409
 
 
 # -- models and training -----------------------------------------------------------------------------------------------
