@@ -15,7 +15,7 @@ KEY_BYTES = 32
 
 def signed_log_url(settings: Settings, version_id: str) -> str:
     """Where the training log of a model version can be read, by whoever has the URL, without a header."""
-    return f"{settings.base_url}/luthier/v1/logs/{version_id}?sig={_signature(settings, version_id)}"
+    return f"{settings.base_url}/luthier/v1/logs/{version_id}?sig={_signature(settings, 'log', version_id)}"
 
 
 def check_log_signature(settings: Settings, version_id: str, signature: str) -> bool:
