@@ -36,8 +36,8 @@ def write(
     for number, (example, source) in enumerate(zip(rows, sources, strict=True), start=1):
         name = names.of(example, source)
         put(source, folder / "images", name)
-        images.append(_image(example, number, name))
-        for row in _annotations(example):
+        images.append(image_row(example, number, name))
+        for row in annotation_rows(example):
             category = categories[row.pop("concept")]
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": category, **row})
     data = {
@@ -55,13 +55,13 @@ def concept_names(rows: Sequence[Example], concepts: Sequence[RunConcept]) -> li
     return known + sorted({region.concept for example in rows for region in example.regions} - set(known))
 
 
-def _image(example: Example, number: int, name: str) -> dict[str, Any]:
+def image_row(example: Example, number: int, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {"id": number, "file_name": name, "width": example.width, "height": example.height}
     labels = {"labels": example.labels} if example.labels else {}
     return {**row, "input_id": example.id, "split": example.split, **labels}
 
 
-def _annotations(example: Example) -> Iterable[dict[str, Any]]:
+def annotation_rows(example: Example) -> Iterable[dict[str, Any]]:
     """A row per object: regions that follow each other in one group are its parts."""
     numbered = enumerate(example.regions)
     for _, parts in groupby(numbered, key=lambda one: one[1].group or -1 - one[0]):
