@@ -37,7 +37,7 @@ class Settings:
     public_url: str = _setting("", "prefix of every URL that is handed out; unset: http:// and the HTTP address")
     allowed_hosts: str = _setting("", "further host names that REST answers to, separated by commas")
     weights_dir: Path | None = _setting(None, "folder of pre-trained weights; unset: weights/ in the data folder")
-    offline: bool = _setting(False, "never fetch weights from the hub")
+    offline: bool = _setting(False, "never fetch weights from the hub, nor URLs from the internet")
     log_format: str = _setting("text", "server log lines as text or json")
     lease_seconds: float = _setting(30.0, "a job whose worker shows no life for so long goes to another", "seconds")
     heartbeat_seconds: float = _setting(1.0, "how often a worker shows that it lives", "seconds")
@@ -52,6 +52,9 @@ class Settings:
     queued_jobs_per_user: int = _setting(1000, "trainings that one user may have waiting")
     decode_memory_mb: int = _setting(1536, "memory limit of the process that decodes pictures", "MiB")
     decode_seconds: float = _setting(5.0, "time limit for decoding one picture", "seconds")
+    fetch_urls: bool = _setting(True, "fetch inputs that are sent as URLs; offline: only from fetch_allow")
+    fetch_ports: str = _setting("80,443", "ports that URLs may name, separated by commas")
+    fetch_allow: str = _setting("", "private hosts that URLs may name whatever their address, as host:port, by commas")
     disk_reserve_mb: int = _setting(512, "free space below which uploads and checkpoints are refused", "MiB")
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clarifai_grpc.grpc.api import resources_pb2
 from google.protobuf.struct_pb2 import Struct
 
-from luthier.errors import InvalidInput, InvalidUrl, LuthierError, UnsupportedFormat, shown
+from luthier.errors import InvalidInput, LuthierError, UnsupportedFormat, shown
 from luthier.rpcs import codes, media
 from luthier.rpcs.context import Context, status, status_of_error, timestamp
 from luthier.rpcs.ids import label_id, new_id
@@ -15,10 +15,11 @@ from luthier.rpcs.labels import Label, labels_of, shown_labels
 from luthier.rpcs.patching import check, check_metadata
 from luthier.rpcs.regions import regions_of
 from luthier.settings import Settings
-from luthier.store import annotations, datasets
+from luthier.store import annotations, datasets, urls
 from luthier.store.database import Connection
 from luthier.store.inputs import InputRow, NewInput
 from luthier.store.resources import AppRow
+from luthier.store.urls import Url
 
 LONGEST_TEXT_IN_A_LIST = 64 * 1024  # bytes; GetInput shows the whole text
 MOST_DATASETS = 100  # that one input is put into as it is made
@@ -27,12 +28,10 @@ _SPLITS = {"": "", "train": "train", "val": "val", "valid": "val", "validation":
 
 @dataclass(frozen=True)
 class Sent:
-    """A new input that has passed every check that needs no database."""
+    """A new input that has passed every check that needs no database. With a `url` its bytes are still to come."""
 
-    data: bytes
+    content: "Content"
     id: str
-    kind: str
-    header: media.Header
     split: str
     message: bytes
     labels: dict[str, Label]
@@ -40,32 +39,44 @@ class Sent:
     dataset_ids: tuple[str, ...]
 
     def row(self, blob: str) -> NewInput:
-        code = codes.INPUT_PENDING if self.kind == "image" else codes.INPUT_GOOD  # a text has nothing to decode
-        size, shape = len(self.data), self.header
+        content, shape = self.content, self.content.header
+        ready = content.kind == "text" and not content.url  # a text has nothing to decode
+        code = codes.INPUT_GOOD if ready else codes.INPUT_PENDING
         picture = (shape.format, shape.width, shape.height)
-        return NewInput(self.id, self.kind, blob, size, *picture, self.split, code, self.message)
+        return NewInput(self.id, content.kind, blob, len(content.data), *picture, self.split, code, self.message)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Bytes with what their header says, or where they are to be fetched from."""
+
+    kind: str  # image or text
+    header: media.Header
+    data: bytes = b""
+    url: Url | None = None
+    again: bool = False  # the same URL may be there already
 
 
 def read(sent: resources_pb2.Input, settings: Settings) -> Sent:
     """Checks one item of PostInputs; raises the LuthierError that its status shall show."""
     if len(sent.dataset_ids) > MOST_DATASETS:
         raise InvalidInput(f"dataset_ids names {len(sent.dataset_ids)} datasets; at most {MOST_DATASETS} in one call")
-    kind, data, header = _content(sent.data, settings.max_input_mb)
+    content = _content(sent.data, settings)
     kept = resources_pb2.Input()
+    if content.url:
+        getattr(kept.data, content.kind).url = content.url.masked
     if sent.data.HasField("metadata"):
         kept.data.metadata.CopyFrom(sent.data.metadata)
     if sent.data.HasField("geo"):
         kept.data.geo.CopyFrom(sent.data.geo)
     split = check_kept(kept)
     return Sent(
-        data=data,
+        content=content,
         id=label_id(sent.id, "inputs.id") if sent.id else new_id(),
-        kind=kind,
-        header=header,
         split=split,
         message=kept.SerializeToString(),
         labels=labels_of(sent.data.concepts),
-        regions=regions_of(sent.data.regions, kind),
+        regions=regions_of(sent.data.regions, content.kind),
         dataset_ids=tuple(dict.fromkeys(sent.dataset_ids)),
     )
 
@@ -78,17 +89,23 @@ def check_kept(kept: resources_pb2.Input) -> str:
     return _split(kept.data.metadata)
 
 
-def _content(data: resources_pb2.Data, max_mb: int) -> tuple[str, bytes, media.Header]:
+def _content(data: resources_pb2.Data, settings: Settings) -> Content:
     kinds = [name for name in ("image", "text", "video", "audio") if data.HasField(name)]
     if len(kinds) != 1:
         raise InvalidInput(f"data holds {' and '.join(kinds) or 'no content'}; give exactly one of image and text")
     if kinds[0] in ("video", "audio"):
         raise UnsupportedFormat(f"data.{kinds[0]} is not taken; send an image or a text")
-    if getattr(data, kinds[0]).url:
-        raise InvalidUrl(f"data.{kinds[0]}.url: this version of Luthier fetches nothing; send the content itself")
+    sent = getattr(data, kinds[0])
+    if sent.url:
+        if data.image.base64 or data.text.raw:
+            raise InvalidInput(f"data.{kinds[0]} holds a URL and the content; give one of them")
+        url = urls.parse(sent.url)
+        urls.rules(settings).check(url)
+        return Content(kinds[0], media.Header("", 0, 0), url=url, again=sent.allow_duplicate_url)
     if kinds == ["image"]:
-        return "image", data.image.base64, media.read_image(data.image.base64, max_mb)
-    return "text", media.read_text(data.text.raw, max_mb), media.Header("TEXT", 0, 0)
+        bytes_sent = data.image.base64
+        return Content("image", media.read_image(bytes_sent, settings.max_input_mb), bytes_sent)
+    return Content("text", media.Header("TEXT", 0, 0), media.read_text(data.text.raw, settings.max_input_mb))
 
 
 def _split(metadata: Struct) -> str:
@@ -138,7 +155,7 @@ def _shown(
         info.width, info.height, info.format = row.width, row.height, row.format
     else:
         shown_input.data.text.text_info.encoding = "UTF-8"
-        if row.size <= longest_text:
+        if row.blob and row.size <= longest_text:
             shown_input.data.text.raw = ctx.blobs.read(row.blob).decode()
     shown_input.data.concepts.extend(shown_labels(labels, app))
     shown_input.dataset_ids.extend(dataset_ids)

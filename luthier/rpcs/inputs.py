@@ -20,10 +20,11 @@ from luthier.rpcs.context import MAX_BATCH, MAX_PER_PAGE, Context, app_of, attem
 from luthier.rpcs.ids import plain_id
 from luthier.rpcs.input_message import Sent, check_kept, failed, read, shown_inputs
 from luthier.rpcs.patching import action_of, patch
-from luthier.store import annotations, datasets, inputs, jobs
+from luthier.store import annotations, datasets, fetches, inputs, jobs
 from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
+from luthier.store.urls import Url
 
 DUPLICATE = "Input has a duplicate ID."  # word for word: the published SDK looks for it and then deletes nothing
 _KEEP, _SKIP = 0, 1  # InputIDConflictResolution
@@ -32,10 +33,19 @@ Result = InputRow | LuthierError
 
 @dataclass(frozen=True)
 class Stored:
-    """A checked input whose bytes are on disk under `blob`."""
+    """A checked input whose bytes are on disk under `blob`, or which has none yet but a URL."""
 
     sent: Sent
     blob: str
+
+    @property
+    def url(self) -> Url | None:
+        return self.sent.content.url
+
+    @property
+    def same_as(self) -> str:
+        """What another input of the same id must have to be the same: a hash of the bytes, or of the URL."""
+        return self.url.hash if self.url else self.blob
 
 
 def PostInputs(ctx: Context, request: service_pb2.PostInputsRequest) -> service_pb2.MultiInputResponse:
@@ -137,9 +147,11 @@ def _answer(
 
 
 def _on_disk(ctx: Context, checked: Sequence[Sent | LuthierError]) -> list[Stored | LuthierError]:
-    good = [item for item in checked if isinstance(item, Sent)]
-    blobs = iter(ctx.blobs.put_many([item.data for item in good]) if good else [])
-    return [Stored(item, next(blobs)) if isinstance(item, Sent) else item for item in checked]
+    datas = [item.content.data for item in checked if isinstance(item, Sent) and not item.content.url]
+    blobs = iter(ctx.blobs.put_many(datas) if datas else [])
+    return [
+        Stored(item, "" if item.content.url else next(blobs)) if isinstance(item, Sent) else item for item in checked
+    ]
 
 
 def _add(
@@ -155,13 +167,23 @@ def _add(
     new = {item.sent.id: item for item in found if isinstance(item, Stored)}
     made = inputs.add(connection, app.seq, [item.sent.row(item.blob) for item in new.values()], job)
     _label(ctx, connection, app, list(new.values()), made)
-    pictures = [row.seq for row in made if row.kind == "image"]
-    if pictures:
-        jobs.enqueue(connection, "ingest", "data", ctx.caller.user_id, {"inputs": pictures})
+    _enqueue(ctx, connection, app, list(new.values()), made)
     rows = {row.id: row for row in made}
     results = [rows[item.sent.id] if isinstance(item, Stored) else item for item in found]
     _join_datasets(connection, app, checked, results)
     return results
+
+
+def _enqueue(
+    ctx: Context, connection: Connection, app: AppRow, new: Sequence[Stored], made: Sequence[InputRow]
+) -> None:
+    """What has a URL is fetched, then checked; what came as bytes is checked."""
+    by_url = [(row.seq, item.url) for item, row in zip(new, made, strict=True) if item.url]
+    fetches.add(connection, app.seq, by_url)
+    pictures = [row.seq for row in made if row.kind == "image" and row.blob]
+    for kind, seqs in (("ingest", pictures), ("fetch", [seq for seq, _ in by_url])):
+        if seqs:
+            jobs.enqueue(connection, kind, "data", ctx.caller.user_id, {"inputs": seqs})
 
 
 def _existing(
@@ -175,6 +197,9 @@ def _existing(
         connection, app.seq, {id for item in checked if isinstance(item, Stored) for id in item.sent.dataset_ids}
     )
     seen: dict[str, Stored] = {}
+    came_from = fetches.hashes(connection, [row.seq for row in rows.values()]) if rows else {}
+    new_urls = {item.url.hash for item in checked if isinstance(item, Stored) and item.url and item.sent.id not in rows}
+    urls = fetches.inputs_of(connection, app.seq, new_urls) if new_urls else {}
 
     def judge(item: Stored) -> Stored | InputRow:
         missing = [id for id in item.sent.dataset_ids if id not in known]
@@ -183,16 +208,27 @@ def _existing(
         row = rows.get(item.sent.id)
         if row is None:
             first = seen.setdefault(item.sent.id, item)
-            if first.blob != item.blob:
+            if first.same_as != item.same_as:
                 raise DuplicateInput(DUPLICATE)
+            _refuse_same_url(first, urls)
             return first
         values = {label.concept_id: label.value for label in own.get(row.seq, [])}
-        if skip or (row.blob == item.blob and labels.patched(values, item.sent.labels, "merge") == values):
+        same = came_from.get(row.seq) == item.same_as if item.url else row.blob == item.blob
+        if skip or (same and labels.patched(values, item.sent.labels, "merge") == values):
             return row
         raise DuplicateInput(DUPLICATE)
 
     judged = iter(attempt([item for item in checked if isinstance(item, Stored)], judge))
     return [next(judged) if isinstance(item, Stored) else item for item in checked]
+
+
+def _refuse_same_url(item: Stored, known: dict[str, str]) -> None:
+    """`known`: hash of a URL -> id of the input that has it; this item is added."""
+    if item.url is None:
+        return
+    other = known.setdefault(item.url.hash, item.sent.id)
+    if other != item.sent.id and not item.sent.content.again:
+        raise DuplicateInput(f"input {shown(other)!r} has this URL already; set allow_duplicate_url to add it again")
 
 
 def _label(ctx: Context, connection: Connection, app: AppRow, new: Sequence[Stored], made: Sequence[InputRow]) -> None:

@@ -144,6 +144,11 @@ def release(connection: Connection, job: Job) -> None:
     _leave(connection, job, state=State.QUEUED, owner="")
 
 
+def postpone(connection: Connection, job: Job) -> None:
+    """RUNNING -> QUEUED, behind the others: what it needs is taken now; raises LeaseLost."""
+    _leave(connection, job, state=State.QUEUED, owner="", priority=job.priority - 1)
+
+
 def fail(connection: Connection, job: Job, reason: str, retry: bool) -> State:
     """RUNNING -> QUEUED for another attempt, or -> FAILED where `retry` is false or this was the last one.
 

@@ -113,7 +113,7 @@ inputs = _table(
     _in("apps", "app"),
     Column("id", ID, nullable=False),
     Column("kind", String(8), nullable=False),  # image, text, video, audio
-    Column("blob", String(64), nullable=False),  # SHA-256 of the bytes
+    Column("blob", String(64), nullable=False),  # SHA-256 of the bytes; "" until they have been fetched
     Column("size", Integer, nullable=False),  # bytes
     Column("format", String(16), nullable=False),  # JPEG, PNG, GIF, WEBP, BMP, TIFF: by content, whatever the name said
     Column("width", Integer, nullable=False),  # of the upright picture, pixels
@@ -130,6 +130,16 @@ inputs = _table(
     Index("inputs_by_status", "app", "status", "seq"),
     Index("inputs_by_job", "input_job", "status"),
     Index("inputs_by_blob", "blob"),
+)
+
+input_urls = Table(  # inputs that came by URL
+    "input_urls",
+    metadata,
+    Column("input", SEQ, ForeignKey("inputs.seq", ondelete="CASCADE"), primary_key=True),
+    _in("apps", "app"),
+    Column("hash", String(64), nullable=False),  # SHA-256 of the URL
+    Column("url", Text, nullable=False),  # until it has been fetched, then "": it may hold a secret
+    Index("input_urls_by_hash", "app", "hash"),
 )
 
 annotations = _table(
@@ -235,7 +245,7 @@ log_chunks = _table(  # the training log, as text appended piece by piece
 
 jobs = _table(
     "jobs",
-    Column("kind", String(16), nullable=False),  # ingest, snapshot, calibration, training
+    Column("kind", String(16), nullable=False),  # ingest, fetch, snapshot, calibration, training
     Column("lane", String(16), nullable=False),  # data or training: a worker runs each lane by itself
     Column("priority", Integer, nullable=False, default=0),  # higher first, then in order of seq
     Column("state", String(12), nullable=False),  # see jobs.State

@@ -27,6 +27,9 @@ from luthier.store.sweeper import Sweeper
 from luthier.worker import housekeeping
 from luthier.worker.calibration_job import CalibrationJob
 from luthier.worker.device import ask_engine, device_key, device_kind
+from luthier.worker.fetch_job import LANES as FETCH_LANES
+from luthier.worker.fetch_job import FetchJob, HostRoom
+from luthier.worker.fetching.fetcher import Fetcher
 from luthier.worker.ingest_job import IngestJob
 from luthier.worker.lease import Interrupted, Lease, Why
 from luthier.worker.snapshot_job import SnapshotJob
@@ -61,6 +64,7 @@ class Lane:
 
     name: str
     kinds: tuple[str, ...]
+    idle_seconds: float = IDLE_SECONDS
 
 
 def worker_name(pid: int | None = None) -> str:
@@ -78,6 +82,7 @@ class Worker:
         self.database = Database.of(settings)
         self.blobs = Blobs(settings.blobs_folder.absolute(), settings.disk_reserve_mb)
         self.standby = Standby(engine)
+        self._fetcher, self._hosts = Fetcher(settings), HostRoom()
         self.draining = threading.Event()
         self.at_once = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -86,6 +91,7 @@ class Worker:
         """Starts every lane; returns at once."""
         self.settings.runs_folder.mkdir(parents=True, exist_ok=True)
         lanes = [Lane("data", ("ingest",)), Lane("data", ("snapshot",))]
+        lanes += [Lane("data", ("fetch",), IDLE_SECONDS * FETCH_LANES / 2)] * FETCH_LANES
         lanes += [Lane("training", ())] * self.settings.training_slots
         for lane in lanes:
             self._thread(f"{lane.name}-{'-'.join(lane.kinds) or 'any'}", partial(self._work, lane))
@@ -124,7 +130,7 @@ class Worker:
                 try:
                     job = jobs.claim(self.database, self.name, lane.name, tuple(kinds))
                     if job is None:
-                        self.draining.wait(IDLE_SECONDS)
+                        self.draining.wait(lane.idle_seconds)
                     else:
                         self._run(kinds[job.kind], job)
                 except Exception:
@@ -138,6 +144,7 @@ class Worker:
         settings = self.settings
         data: dict[str, Callable[[], Kind]] = {
             "ingest": lambda: IngestJob(settings.decode_memory_mb, settings.decode_seconds),
+            "fetch": lambda: FetchJob(self._fetcher, self._hosts),
             "snapshot": SnapshotJob,
         }
         training: dict[str, Callable[[], Kind]] = {"training": TrainingJob, "calibration": CalibrationJob}
