@@ -142,6 +142,60 @@ input_urls = Table(  # inputs that came by URL
     Index("input_urls_by_hash", "app", "hash"),
 )
 
+uploads = _table(  # files that arrive in parts: data_dir/uploads/SEQ holds the bytes
+    "uploads",
+    _in("apps", "app"),
+    Column("id", ID, nullable=False),
+    Column("content_name", Note, nullable=False),
+    Column("content_length", BigInteger, nullable=False),  # bytes, as announced
+    Column("received", BigInteger, nullable=False, default=0),  # bytes
+    Column("status", Integer, nullable=False),  # wire code: 68000 in progress, 68001 done, 68004 expired
+    Column("details", Note, nullable=False, default=""),
+    _time("created_at"),
+    _time("modified_at"),
+    _time("expires_at"),
+    UniqueConstraint("app", "id"),
+    Index("uploads_by_expiry", "status", "expires_at"),
+)
+
+upload_parts = Table(  # what has arrived and is on disk; no two overlap
+    "upload_parts",
+    metadata,
+    Column("upload", SEQ, ForeignKey("uploads.seq", ondelete="CASCADE"), primary_key=True),
+    Column("range_start", BigInteger, primary_key=True, autoincrement=False),
+    Column("length", BigInteger, nullable=False),
+    Column("sha", String(64), nullable=False),  # SHA-256, to know the same part again
+)
+
+imports = _table(  # inputs made out of an upload, or of files by `luthier import`
+    "imports",
+    _in("apps", "app"),
+    Column("id", ID, nullable=False),  # the wire's extraction job
+    _in("input_jobs", "input_job", index=True),
+    Column("upload", SEQ, ForeignKey("uploads.seq", ondelete="SET NULL"), index=True),
+    Column("request", Text, nullable=False),  # JSON, see `store/imports`
+    Column("status", Integer, nullable=False),  # wire code of a job: 64000 queued … 64004 cancelled; 67000 not unpacked
+    Column("details", Note, nullable=False, default=""),
+    Column("total", Integer, nullable=False, default=0),  # items that were found
+    Column("made", Integer, nullable=False, default=0),  # of them new inputs,
+    Column("present", Integer, nullable=False, default=0),  # inputs that were there already, the same,
+    Column("rejected", Integer, nullable=False, default=0),  # and neither
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("app", "id"),
+)
+
+import_items = Table(  # what became of each item
+    "import_items",
+    metadata,
+    Column("import_job", SEQ, ForeignKey("imports.seq", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1, in the order of the data
+    Column("name", Note, nullable=False),  # where it stands: a path, a row
+    Column("input_id", ID, nullable=False),  # "" for one that was rejected
+    Column("status", Integer, nullable=False),  # wire code, 30000 or why it was rejected
+    Column("details", Note, nullable=False, default=""),
+)
+
 annotations = _table(
     "annotations",
     _in("apps", "app"),
@@ -195,12 +249,28 @@ dataset_versions = _table(
     Column("details", Note, nullable=False, default=""),
     Column("origin", Integer, nullable=False),  # wire DatasetVersionRequestOrigin: 1 manual, 2 training
     Column("split", Text, nullable=False),  # JSON {"train": 0.8, "val": 0.1, "test": 0.1, "seed": 0}
+    Column("annotation_filter", Text),  # JSON, which labels and regions it takes in: see `version_filter`; null: all
     Column("manifest", String(64), nullable=False, default=""),  # blob of the frozen manifest.jsonl
     Column("counts", Text, nullable=False, default="{}"),  # JSON, see snapshot_job
     Column("message", LargeBinary, nullable=False),
     _time("created_at"),
     _time("modified_at"),
     UniqueConstraint("app", "dataset", "id"),
+)
+
+dataset_exports = _table(  # archives of dataset versions, one per format
+    "dataset_exports",
+    Column("id", ID, nullable=False, unique=True),
+    _in("dataset_versions", "version"),
+    Column("format", Integer, nullable=False),  # wire DatasetVersionExportFormat
+    Column("status", Integer, nullable=False),  # wire code: 64201 pending, 64203 in progress, 64200 done, 64202 failed
+    Column("details", Note, nullable=False, default=""),
+    Column("blob", String(64), nullable=False, default=""),  # SHA-256 of the archive, once it is there
+    Column("size", BigInteger, nullable=False, default=0),  # bytes
+    _time("created_at"),
+    _time("modified_at"),
+    UniqueConstraint("version", "format"),
+    Index("dataset_exports_by_blob", "blob"),
 )
 
 models = _table(
@@ -245,7 +315,7 @@ log_chunks = _table(  # the training log, as text appended piece by piece
 
 jobs = _table(
     "jobs",
-    Column("kind", String(16), nullable=False),  # ingest, fetch, snapshot, calibration, training
+    Column("kind", String(16), nullable=False),  # ingest, fetch, snapshot, export, calibration, training
     Column("lane", String(16), nullable=False),  # data or training: a worker runs each lane by itself
     Column("priority", Integer, nullable=False, default=0),  # higher first, then in order of seq
     Column("state", String(12), nullable=False),  # see jobs.State
