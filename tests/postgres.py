@@ -88,7 +88,7 @@ def _emptying() -> Iterator[str]:
 
 
 @contextmanager
-def server() -> Iterator[Postgres]:
+def server(options: str = OPTIONS) -> Iterator[Postgres]:
     """Running, on a unix socket alone; removed afterwards."""
     user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
@@ -102,7 +102,7 @@ def server() -> Iterator[Postgres]:
         subprocess.run(command, check=True, user=user, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
 
     call("initdb", "-A", "trust", "-U", "luthier", "-E", "UTF8", "--no-sync")
-    call("pg_ctl", "-w", "-l", f"{folder}/log", "-o", f"{OPTIONS} -c unix_socket_directories={folder}", "start")
+    call("pg_ctl", "-w", "-l", f"{folder}/log", "-o", f"{options} -c unix_socket_directories={folder}", "start")
     try:
         yield Postgres(folder)
     finally:
