@@ -29,6 +29,7 @@ class DatasetVersionRow:
     details: str
     origin: int
     split: dict[str, Any]
+    annotation_filter: dict[str, Any] | None  # see `version_filter`
     manifest: str
     counts: dict[str, Any]
     message: bytes
@@ -126,4 +127,5 @@ def _first(connection: Connection, query: Select[Any]) -> DatasetVersionRow | No
 
 
 def _row(row: RowMapping) -> DatasetVersionRow:
-    return DatasetVersionRow(**{**row, "split": json.loads(row["split"]), "counts": json.loads(row["counts"])})
+    read = {name: json.loads(row[name]) for name in ("split", "annotation_filter", "counts") if row[name] is not None}
+    return DatasetVersionRow(**{**row, **read})
