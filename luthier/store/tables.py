@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    true,
 )
 
 metadata = MetaData()
@@ -132,6 +133,14 @@ inputs = _table(
     Index("inputs_by_blob", "blob"),
 )
 
+input_blocks = Table(  # how many of an app's inputs have numbers in each block of numbers: what finds a far page at once
+    "input_blocks",
+    metadata,
+    Column("app", SEQ, ForeignKey("apps.seq", ondelete="CASCADE"), primary_key=True),
+    Column("block", SEQ, primary_key=True, autoincrement=False),  # seq // input_blocks.BLOCK
+    Column("inputs", Integer, nullable=False),
+)
+
 input_urls = Table(  # inputs that came by URL
     "input_urls",
     metadata,
@@ -218,7 +227,35 @@ labels = Table(  # whole-input concepts of annotations: what classifiers learn f
     Column("concept", SEQ, ForeignKey("concepts.seq", ondelete="CASCADE"), primary_key=True),
     _in("inputs", "input", index=True),
     Column("value", Integer, nullable=False),  # 1 positive, 0 negative
-    Index("labels_by_concept", "concept", "input"),
+    Column("counting", Boolean, nullable=False, server_default=true()),  # its annotation has the status that counts
+    Index("labels_by_concept", "concept", "value", "counting", "input"),
+)
+
+regions = Table(  # what freezing reads of an annotation's regions, beside its message
+    "regions",
+    metadata,
+    Column("annotation", SEQ, ForeignKey("annotations.seq", ondelete="CASCADE"), primary_key=True),
+    _in("inputs", "input", index=True),
+    Column("rows", Text, nullable=False),  # JSON, see `store/regions`
+)
+
+region_labels = Table(  # the concepts of those regions, each once however many regions carry it
+    "region_labels",
+    metadata,
+    Column("annotation", SEQ, ForeignKey("annotations.seq", ondelete="CASCADE"), primary_key=True),
+    Column("concept", SEQ, ForeignKey("concepts.seq", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(8), primary_key=True),  # box, polygon, point, mask, span
+    Column("value", Integer, primary_key=True, autoincrement=False),  # 1 positive, 0 negative
+    _in("inputs", "input", index=True),
+    Index("region_labels_by_concept", "concept", "input"),
+)
+
+masks = Table(  # the files that masks need
+    "masks",
+    metadata,
+    Column("annotation", SEQ, ForeignKey("annotations.seq", ondelete="CASCADE"), primary_key=True),
+    Column("blob", String(64), primary_key=True),  # SHA-256 of a PNG
+    Index("masks_by_blob", "blob"),
 )
 
 datasets = _table(

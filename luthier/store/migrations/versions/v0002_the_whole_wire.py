@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from luthier.store.migrations.regions_in_messages import read_regions
+
 revision = "v0002"
 down_revision = "v0001"
 branch_labels = None
@@ -86,10 +88,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("import_job", "number"),
     )
     _dataset_exports()
+    _regions()
     op.add_column("dataset_versions", sa.Column("annotation_filter", sa.Text(), nullable=True))
+    _quick_searches()
 
 
 def downgrade() -> None:
+    op.drop_index("masks_by_blob", table_name="masks")
+    op.drop_table("masks")
+    op.drop_index("region_labels_by_concept", table_name="region_labels")
+    op.drop_index("ix_region_labels_input", table_name="region_labels")
+    op.drop_table("region_labels")
+    op.drop_index("ix_regions_input", table_name="regions")
+    op.drop_table("regions")
+    _no_quick_searches()
     op.drop_column("dataset_versions", "annotation_filter")
     op.drop_index("dataset_exports_by_blob", table_name="dataset_exports")
     op.drop_table("dataset_exports")
@@ -124,3 +136,66 @@ def _dataset_exports() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("dataset_exports_by_blob", "dataset_exports", ["blob"], unique=False)
+
+
+def _quick_searches() -> None:
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "input_blocks",
+        sa.Column("app", number, nullable=False),
+        sa.Column("block", number, autoincrement=False, nullable=False),
+        sa.Column("inputs", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["app"], ["apps.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("app", "block"),
+    )
+    op.execute("INSERT INTO input_blocks SELECT app, seq / 4096, count(*) FROM inputs GROUP BY app, seq / 4096")
+    op.add_column("labels", sa.Column("counting", sa.Boolean(), server_default=sa.true(), nullable=False))
+    op.execute(
+        "UPDATE labels SET counting = (1 = 0) WHERE annotation IN (SELECT seq FROM annotations WHERE status <> 24150)"
+    )
+    op.drop_index("labels_by_concept", table_name="labels")
+    op.create_index("labels_by_concept", "labels", ["concept", "value", "counting", "input"], unique=False)
+
+
+def _no_quick_searches() -> None:
+    op.drop_index("labels_by_concept", table_name="labels")
+    op.create_index("labels_by_concept", "labels", ["concept", "input"], unique=False)
+    op.drop_column("labels", "counting")
+    op.drop_table("input_blocks")
+
+
+def _regions() -> None:
+    """Tables beside the messages of annotations; what the messages hold already is read out of them."""
+    op.create_table(
+        "regions",
+        sa.Column("annotation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("input", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("rows", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["annotation"], ["annotations.seq"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["input"], ["inputs.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("annotation"),
+    )
+    op.create_index("ix_regions_input", "regions", ["input"], unique=False)
+    op.create_table(
+        "region_labels",
+        sa.Column("annotation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("concept", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("value", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("input", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["annotation"], ["annotations.seq"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["concept"], ["concepts.seq"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["input"], ["inputs.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("annotation", "concept", "kind", "value"),
+    )
+    op.create_index("region_labels_by_concept", "region_labels", ["concept", "input"], unique=False)
+    op.create_index("ix_region_labels_input", "region_labels", ["input"], unique=False)
+    op.create_table(
+        "masks",
+        sa.Column("annotation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["annotation"], ["annotations.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("annotation", "blob"),
+    )
+    op.create_index("masks_by_blob", "masks", ["blob"], unique=False)
+    read_regions(op.get_bind())
