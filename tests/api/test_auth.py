@@ -1,13 +1,11 @@
-"""Group A of the bad inputs: who is let in, and what the others are told."""
+"""Group A of the bad inputs: who is let in, and what the others are told. Next: `test_authorization`, the matrix."""
 
 import time
 
 import pytest
 
-from luthier.api import auth
 from luthier.api.throttle import MOST_ADDRESSES, WRONG_PER_MINUTE, Throttle, ThrottledWrong
 from luthier.store import tokens
-from luthier.wire.methods import BY_NAME, METHODS, Auth
 from tests.api.conftest import Running
 
 ME = "/v2/users/me"
@@ -189,29 +187,3 @@ def test_session_tokens_are_refused_clearly(server: Running) -> None:
 
 def test_no_key_is_needed_where_the_wire_says_so(server: Running) -> None:
     assert server.ask("GET", "/v2/status_codes", token=None).status == 200
-
-
-@pytest.mark.parametrize("method", [m for m in METHODS if m.auth is not Auth.NONE], ids=lambda m: m.name)
-def test_every_call_refuses_strangers(server: Running, method: object) -> None:
-    """The matrix of P28, from the descriptors: none, malformed, and a token without any scope."""
-    assert server_dispatch(server, method, None) == 11008
-    assert server_dispatch(server, method, "Key nonsense") == 11008
-    powerless, _ = server.make_token([])
-    expected = {11007} if method.scopes else {10000, 10040}  # type: ignore[attr-defined]
-    assert server_dispatch(server, method, f"Key {powerless}") in expected
-
-
-def server_dispatch(server: Running, method: object, authorization: str | None) -> int:
-    from tests.api.test_dispatch import dispatcher_of
-
-    credentials = auth.Credentials(authorization, "192.0.2.1")
-    return dispatcher_of(server).answer(method, method.request(), credentials).code  # type: ignore[attr-defined,arg-type]
-
-
-def test_the_matrix_covers_the_service() -> None:
-    assert {m.name for m in METHODS if m.auth is Auth.NONE} == {
-        "ListStatusCodes",
-        "GetStatusCode",
-        "ListOpenSourceLicenses",
-    }
-    assert BY_NAME["CancelModelVersion"].scopes >= {"Models_Train"}
