@@ -1,7 +1,7 @@
 """A DatasetVersion as it is shown, and the split that its metadata asks for. Next: `dataset_versions`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2
@@ -9,8 +9,11 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from luthier.errors import InvalidRequest, shown
 from luthier.rpcs.context import status, timestamp
+from luthier.settings import Settings
 from luthier.store.dataset_versions import DEFAULT_SPLIT, DatasetVersionRow
+from luthier.store.exports import Export, Format, Status
 from luthier.store.resources import AppRow
+from luthier.store.secrets import signed_export_url
 
 SPLITS = ("train", "val", "test")
 TOLERANCE = 1e-6
@@ -61,6 +64,23 @@ def shown_version(row: DatasetVersionRow, app: AppRow) -> resources_pb2.DatasetV
     if row.counts:
         version.metrics["/"].CopyFrom(whole_metrics(row.counts))
     return version
+
+
+def shown_info(settings: Settings, made: Sequence[Export]) -> resources_pb2.DatasetVersionExportInfo:
+    """What a version tells of its exports; a format that was not asked for is left out."""
+    info = resources_pb2.DatasetVersionExportInfo()
+    for export in made:
+        getattr(info, Format(export.format).name.lower()).CopyFrom(shown_export(settings, export))
+    return info
+
+
+def shown_export(settings: Settings, export: Export) -> resources_pb2.DatasetVersionExport:
+    """With the archive's address once it is there."""
+    how = status(export.status, details=export.details)
+    shown = resources_pb2.DatasetVersionExport(format=export.format, status=how, size=export.size)
+    if export.status == Status.DONE:
+        shown.url = signed_export_url(settings, export.id)
+    return shown
 
 
 def whole_metrics(counts: Mapping[str, Any]) -> resources_pb2.DatasetVersionMetrics:

@@ -10,11 +10,11 @@ from google.protobuf.struct_pb2 import Value
 from luthier.errors import DatasetVersionConflict, DoesNotExist, InvalidRequest, shown
 from luthier.rpcs import codes
 from luthier.rpcs.context import Context, Page, app_of, batch_of, page_of
-from luthier.rpcs.dataset_version_message import concept_metrics, shown_version, split_of, whole_metrics
+from luthier.rpcs.dataset_version_message import concept_metrics, shown_info, shown_version, split_of, whole_metrics
 from luthier.rpcs.datasets import find_dataset, refuse_in_use
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.patching import action_of, kept, patch
-from luthier.store import dataset_versions, jobs
+from luthier.store import dataset_versions, exports, jobs
 from luthier.store.database import Connection
 from luthier.store.dataset_versions import DatasetVersionRow
 from luthier.store.resources import AppRow, Row
@@ -42,8 +42,9 @@ def GetDatasetVersion(
 ) -> service_pb2.SingleDatasetVersionResponse:
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        row = _find(connection, app, request.dataset_id, request.dataset_version_id)
-    return service_pb2.SingleDatasetVersionResponse(dataset_version=shown_version(row, app))
+        row = find_version(connection, app, request.dataset_id, request.dataset_version_id)
+        shown = _with_exports(ctx, connection, app, [row])
+    return service_pb2.SingleDatasetVersionResponse(dataset_version=shown[0])
 
 
 def ListDatasetVersions(
@@ -54,7 +55,8 @@ def ListDatasetVersions(
         app = app_of(ctx, connection, request.user_app_id)
         dataset = find_dataset(connection, app, request.dataset_id)
         rows = dataset_versions.page(connection, dataset.seq, page.offset, page.limit, origins)
-    return service_pb2.MultiDatasetVersionResponse(dataset_versions=[shown_version(row, app) for row in rows])
+        shown = _with_exports(ctx, connection, app, rows)
+    return service_pb2.MultiDatasetVersionResponse(dataset_versions=shown)
 
 
 def PatchDatasetVersions(
@@ -73,10 +75,12 @@ def DeleteDatasetVersions(ctx: Context, request: service_pb2.DeleteDatasetVersio
     ids = batch_of(request.dataset_version_ids, "dataset_version_ids")
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        seqs = [_find(connection, app, request.dataset_id, id).seq for id in ids]
+        seqs = [find_version(connection, app, request.dataset_id, id).seq for id in ids]
         refuse_in_use(connection, seqs)
         for seq in seqs:
             jobs.request_cancel(connection, "snapshot", seq, ctx.caller.user_id)
+        for export in (one for made in exports.of_versions(connection, seqs).values() for one in made):
+            jobs.request_cancel(connection, "export", export.seq, ctx.caller.user_id)
         dataset_versions.remove(connection, seqs)
     return status_pb2.BaseResponse()
 
@@ -88,12 +92,23 @@ def ListDatasetVersionMetricsGroups(
     page = page_of(request)
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        row = _find(connection, app, request.dataset_id, request.dataset_version_id)
+        row = find_version(connection, app, request.dataset_id, request.dataset_version_id)
     if row.status == _FAILED:
         raise DatasetVersionConflict(f"the version could not be made: {row.details}; make another")
     groups = _groups(row) if row.status == codes.DATASET_VERSION_READY else []
     wanted = _filtered(groups, request, page)
     return service_pb2.MultiDatasetVersionMetricsGroupResponse(dataset_version_metrics_groups=wanted)
+
+
+def _with_exports(
+    ctx: Context, connection: Connection, app: AppRow, rows: Sequence[DatasetVersionRow]
+) -> list[resources_pb2.DatasetVersion]:
+    versions = [shown_version(row, app) for row in rows]
+    made = exports.of_versions(connection, [row.seq for row in rows])
+    for row, version in zip(rows, versions, strict=True):
+        if row.seq in made:
+            version.export_info.CopyFrom(shown_info(ctx.settings, made[row.seq]))
+    return versions
 
 
 def _origins(sent: Sequence[int]) -> list[int]:
@@ -120,10 +135,10 @@ def _create(
 ) -> resources_pb2.DatasetVersion:
     seq = dataset_versions.create(connection, app.seq, dataset.seq, id, message, split=split)
     jobs.enqueue(connection, "snapshot", "data", ctx.caller.user_id, {"dataset_version": seq}, subject=seq)
-    return shown_version(_find(connection, app, dataset.id, id), app)
+    return shown_version(find_version(connection, app, dataset.id, id), app)
 
 
-def _find(connection: Connection, app: AppRow, dataset_id: str, id: str) -> DatasetVersionRow:
+def find_version(connection: Connection, app: AppRow, dataset_id: str, id: str) -> DatasetVersionRow:
     dataset = find_dataset(connection, app, dataset_id)
     if not id:
         raise InvalidRequest("dataset_version_id is empty; name the version")
@@ -136,14 +151,14 @@ def _find(connection: Connection, app: AppRow, dataset_id: str, id: str) -> Data
 def _patch(
     connection: Connection, app: AppRow, dataset_id: str, change: resources_pb2.DatasetVersion, action: str
 ) -> resources_pb2.DatasetVersion:
-    row = _find(connection, app, dataset_id, change.id)
+    row = find_version(connection, app, dataset_id, change.id)
     stored = resources_pb2.DatasetVersion.FromString(row.message)
     split = _split_value(stored)
     patch(stored, change, action, FIELDS)
     if _split_value(stored) != split:
         raise InvalidRequest("metadata.split cannot be changed after a version was made; make another version")
     dataset_versions.set_message(connection, row.seq, stored.SerializeToString())
-    return shown_version(_find(connection, app, dataset_id, change.id), app)
+    return shown_version(find_version(connection, app, dataset_id, change.id), app)
 
 
 def _split_value(version: resources_pb2.DatasetVersion) -> object:

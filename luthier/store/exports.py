@@ -28,9 +28,9 @@ class Status(IntEnum):
 class Format(IntEnum):
     """The wire's DatasetVersionExportFormat."""
 
-    PROTOBUF = 1
+    CLARIFAI_DATA_PROTOBUF = 1
     COCO = 2
-    JSON = 3
+    CLARIFAI_DATA_JSON = 3
 
 
 @dataclass(frozen=True)

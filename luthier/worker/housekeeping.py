@@ -12,6 +12,7 @@ from luthier.store.blobs import Blobs
 from luthier.store.database import Database
 from luthier.store.tables import model_versions
 from luthier.worker.calibration_job import FOLDER as CALIBRATIONS
+from luthier.worker.export_job import EXPORTING
 from luthier.worker.snapshot_job import FREEZING
 
 GRACE_SECONDS = collection.GRACE_SECONDS
@@ -55,6 +56,7 @@ def remove_runs(settings: Settings, database: Database, grace_seconds: float = G
 def _remove_leftovers(settings: Settings, grace_seconds: float) -> None:
     """Working folders of jobs whose worker was killed."""
     before = time.time() - grace_seconds
-    for folder in (*settings.data_dir.glob(f"{FREEZING}*"), *(settings.runs_folder / CALIBRATIONS).glob("job-*")):
+    working = [path for prefix in (FREEZING, EXPORTING) for path in settings.data_dir.glob(f"{prefix}*")]
+    for folder in (*working, *(settings.runs_folder / CALIBRATIONS).glob("job-*")):
         if folder.is_dir() and folder.stat().st_mtime < before:
             shutil.rmtree(folder, ignore_errors=True)

@@ -27,6 +27,7 @@ from luthier.store.sweeper import Sweeper
 from luthier.worker import housekeeping
 from luthier.worker.calibration_job import CalibrationJob
 from luthier.worker.device import ask_engine, device_key, device_kind
+from luthier.worker.export_job import ExportJob
 from luthier.worker.fetch_job import LANES as FETCH_LANES
 from luthier.worker.fetch_job import FetchJob, HostRoom
 from luthier.worker.fetching.fetcher import Fetcher
@@ -90,7 +91,7 @@ class Worker:
     def start(self) -> None:
         """Starts every lane; returns at once."""
         self.settings.runs_folder.mkdir(parents=True, exist_ok=True)
-        lanes = [Lane("data", ("ingest",)), Lane("data", ("snapshot",))]
+        lanes = [Lane("data", ("ingest",)), Lane("data", ("snapshot",)), Lane("data", ("export",))]
         lanes += [Lane("data", ("fetch",), IDLE_SECONDS * FETCH_LANES / 2)] * FETCH_LANES
         lanes += [Lane("training", ())] * self.settings.training_slots
         for lane in lanes:
@@ -146,6 +147,7 @@ class Worker:
             "ingest": lambda: IngestJob(settings.decode_memory_mb, settings.decode_seconds),
             "fetch": lambda: FetchJob(self._fetcher, self._hosts),
             "snapshot": SnapshotJob,
+            "export": ExportJob,
         }
         training: dict[str, Callable[[], Kind]] = {"training": TrainingJob, "calibration": CalibrationJob}
         every = data if lane.name == "data" else training
