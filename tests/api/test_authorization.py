@@ -87,15 +87,15 @@ class Tokens:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Tokens]]:
     world, keys = make_world(tmp_path_factory.mktemp("world"))
     yield world, Tokens(world, keys)
-    world.close()
+    world.database.close()
 
 
 @pytest.fixture
 def world(template: tuple[World, Tokens], tmp_path: Path) -> Iterator[World]:
     """A world of the test's own: what it changes, no other test sees."""
-    own = template[0].copy(tmp_path / "world")
+    own = template[0].copy(tmp_path / "own.db")
     yield own
-    own.close()
+    own.database.close()
 
 
 @pytest.fixture

@@ -123,6 +123,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "DeleteDatasetVersions": Entry({"dataset_id": "d", "dataset_version_ids": ["dv"]}),
     "ListDatasetVersionMetricsGroups": Entry(FROZEN),
+    "PutDatasetVersionExports": Entry({**FROZEN, "exports": [{"format": "COCO"}]}),
+    "PutDatasetVersionExports": Entry({**FROZEN, "exports": [{"format": 1}]}),
     # model types and models
     "ListModelTypes": Entry(catalog=True),
     "GetModelType": Entry({"model_type_id": "visual-classifier"}, catalog=True),
@@ -156,26 +158,20 @@ ENTRIES: dict[str, Entry] = {
 
 
 class World:
-    """One database file and a dispatcher on it. `copy` gives another that starts from the same rows."""
+    """A database and a dispatcher on it. `copy` gives another that starts from the same rows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.settings = Settings(data_dir=folder, disk_reserve_mb=1)
-        self.database = Database.of(self.settings)
-        self._blobs = Blobs(self.settings.blobs_folder, 1)
-        predictors = PredictorsClient(self.settings.predictors_socket)
-        self.dispatcher = Dispatcher(self.database, self._blobs, predictors, self.settings, rpcs.MODULES)
+    def __init__(self, settings: Settings, blobs: Blobs, file: Path) -> None:
+        self._settings, self._blobs, self._file = settings, blobs, file
+        self.database = Database.at(file)
+        predictors = PredictorsClient(settings.predictors_socket)
+        self.dispatcher = Dispatcher(self.database, blobs, predictors, settings, rpcs.MODULES)
         self._addresses = 0
 
-    def close(self) -> None:
-        self._blobs.close()
-        self.database.close()
-
-    def copy(self, folder: Path) -> "World":
+    def copy(self, file: Path) -> "World":
         with self.database.read() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.copytree(self.folder, folder)
-        return World(folder)
+        shutil.copy(self._file, file)
+        return World(self._settings, self._blobs, file)
 
     def ask(self, method: Method, request: Any, authorization: str | None) -> Answer:
         """Each from an address of its own, so that wrong tokens are judged and not counted."""
@@ -202,7 +198,8 @@ def request_of(method: Method, entry: Entry, user_id: str, app_id: str, **more: 
 
 def make_world(folder: Path) -> tuple[World, dict[str, str]]:
     """The world with everything of Bob's in it, and both users' tokens for everything."""
-    world = World(folder)
+    settings = Settings(data_dir=folder, disk_reserve_mb=1)
+    world = World(settings, Blobs(settings.blobs_folder, 1), settings.database_file)
     migrate(world.database)
     seqs, keys = {}, {}
     for id in (BOB, ANN):
