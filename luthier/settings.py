@@ -55,6 +55,10 @@ class Settings:
     fetch_urls: bool = _setting(True, "fetch inputs that are sent as URLs; offline: only from fetch_allow")
     fetch_ports: str = _setting("80,443", "ports that URLs may name, separated by commas")
     fetch_allow: str = _setting("", "private hosts that URLs may name whatever their address, as host:port, by commas")
+    max_upload_mb: int = _setting(20480, "largest file that arrives in parts, such as an archive", "MiB")
+    max_archive_mb: int = _setting(20480, "most that an uploaded archive may unpack to", "MiB")
+    max_archive_files: int = _setting(100_000, "most files in an uploaded archive")
+    upload_days: int = _setting(7, "an upload that has not become inputs is removed after so long", "days")
     disk_reserve_mb: int = _setting(512, "free space below which uploads and checkpoints are refused", "MiB")
 
     @property
@@ -64,6 +68,10 @@ class Settings:
     @property
     def blobs_folder(self) -> Path:
         return self.data_dir / "blobs"
+
+    @property
+    def uploads_folder(self) -> Path:
+        return self.data_dir / "uploads"
 
     @property
     def runs_folder(self) -> Path:

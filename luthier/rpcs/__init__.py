@@ -14,6 +14,7 @@ from luthier.rpcs import (
     dataset_versions,
     datasets,
     estimates,
+    imports,
     input_searches,
     input_stream,
     inputs,
@@ -26,6 +27,7 @@ from luthier.rpcs import (
     outputs,
     scopes,
     status_codes,
+    uploads,
     users,
 )
 
@@ -42,6 +44,8 @@ MODULES: tuple[ModuleType, ...] = (
     input_searches,
     input_stream,
     add_jobs,
+    uploads,
+    imports,
     annotations,
     datasets,
     dataset_inputs,

@@ -1,17 +1,19 @@
 """How far uploaded inputs are: of one upload job, and of a whole app. Next: `inputs`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from clarifai_grpc.grpc.api.status import status_pb2
 
 from luthier.errors import DoesNotExist, InvalidRequest, shown
 from luthier.rpcs import codes
 from luthier.rpcs.context import Context, app_of, page_of, status, timestamp
-from luthier.store import input_changes, inputs
+from luthier.rpcs.import_message import cancel, shown_import
+from luthier.store import imports, input_changes, inputs
 from luthier.store.database import Connection
 from luthier.store.resources import AppRow
 
-_RUNNING, _COMPLETED, _CANCELLED = 64001, 64002, 64004
+_RUNNING, _COMPLETED, _FAILED, _CANCELLED = 64001, 64002, 64003, 64004
 
 
 def GetInputsAddJob(
@@ -49,6 +51,8 @@ def CancelInputsAddJob(
         app = app_of(ctx, connection, request.user_app_id)
         job = _found(connection, app, request.id)
         stopped = input_changes.cancel_pending(connection, job.seq, f"cancelled by {ctx.caller.user_id}")
+        for one in imports.of_jobs(connection, [job.seq]).get(job.seq, []):
+            cancel(connection, one, ctx.caller.user_id)
         message = shown_job(connection, job)
         if stopped:
             message.status.CopyFrom(status(_CANCELLED))
@@ -66,18 +70,38 @@ def GetInputCount(ctx: Context, request: service_pb2.GetInputCountRequest) -> se
 
 
 def shown_job(connection: Connection, job: inputs.InputJob) -> resources_pb2.InputsAddJob:
-    """Counted from the inputs themselves; items that PostInputs refused at once are in its answer alone."""
+    """Counted from the inputs themselves; items that PostInputs refused at once are in its answer alone.
+
+    To these come the items of its imports that became no input of this job: read later, there already, or rejected.
+    """
     pending, running, good, bad = _sorted(inputs.job_counts(connection, job.seq))
+    made_of = imports.of_jobs(connection, [job.seq]).get(job.seq, [])
+    pending += sum(one.left for one in made_of if one.status == imports.Status.QUEUED)
+    running += sum(one.left for one in made_of if one.status != imports.Status.QUEUED)
     message = resources_pb2.InputsAddJob(
         id=job.id,
         progress=resources_pb2.InputsAddJobProgress(
-            pending_count=pending, in_progress_count=running, success_count=good, failed_count=bad
+            pending_count=pending,
+            in_progress_count=running,
+            success_count=good + sum(one.present for one in made_of),
+            failed_count=bad + sum(one.rejected for one in made_of),
         ),
-        status=status(_RUNNING if pending + running else _COMPLETED),
+        extraction_jobs=map(shown_import, made_of),
+        status=status(_RUNNING) if pending + running else _ended(made_of),
     )
     message.created_at.CopyFrom(timestamp(job.created_at))
-    message.modified_at.CopyFrom(timestamp(job.modified_at))
+    message.modified_at.CopyFrom(timestamp(max([job.modified_at, *(one.modified_at for one in made_of)])))
     return message
+
+
+def _ended(made_of: Sequence[imports.Import]) -> status_pb2.Status:
+    """Failed or cancelled where one of its imports is, which then says why."""
+    for one in made_of:
+        if one.status == imports.Status.CANCELLED:
+            return status(_CANCELLED, details=one.details)
+        if one.status != imports.Status.DONE:
+            return status(_FAILED, details=f"{one.status} {one.details}")
+    return status(_COMPLETED)
 
 
 def _found(connection: Connection, app: AppRow, id: str) -> inputs.InputJob:

@@ -25,22 +25,39 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from clarifai_grpc.grpc.api import resources_pb2 as proto_dot_clarifai_dot_api_dot_resources__pb2
 from clarifai_grpc.grpc.api import service_pb2 as proto_dot_clarifai_dot_api_dot_service__pb2
+from clarifai_grpc.grpc.api.status import status_pb2 as proto_dot_clarifai_dot_api_dot_status_dot_status__pb2
 from clarifai_grpc.grpc.auth.scope import scope_pb2 as proto_dot_clarifai_dot_auth_dot_scope_dot_scope__pb2
 from clarifai_grpc.grpc.auth.types import types_pb2 as proto_dot_clarifai_dot_auth_dot_types_dot_types__pb2
 from clarifai_grpc.grpc.auth.util import extension_pb2 as proto_dot_clarifai_dot_auth_dot_util_dot_extension__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aluthier/wire/luthier.proto\x12\nluthier.v1\x1a\x1cgoogle/api/annotations.proto\x1a\"proto/clarifai/api/resources.proto\x1a proto/clarifai/api/service.proto\x1a%proto/clarifai/auth/scope/scope.proto\x1a%proto/clarifai/auth/types/types.proto\x1a(proto/clarifai/auth/util/extension.proto\"r\n\x19\x43\x61ncelModelVersionRequest\x12/\n\x0buser_app_id\x18\x01 \x01(\x0b\x32\x1a.clarifai.api.UserAppIDSet\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t2\xaf\x02\n\x07Luthier\x12\xa3\x02\n\x12\x43\x61ncelModelVersion\x12%.luthier.v1.CancelModelVersionRequest\x1a(.clarifai.api.SingleModelVersionResponse\"\xbb\x01\x92\x9c\'\x06-\x0b\x0e\x0f\x1a\x13\x98\x9c\'\x02\x82\xd3\xe4\x93\x02\xa6\x01\"h/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/models/{model_id}/versions/{version_id}/cancel:\x01*Z7\"2/v2/models/{model_id}/versions/{version_id}/cancel:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aluthier/wire/luthier.proto\x12\nluthier.v1\x1a\x1cgoogle/api/annotations.proto\x1a\"proto/clarifai/api/resources.proto\x1a proto/clarifai/api/service.proto\x1a&proto/clarifai/api/status/status.proto\x1a%proto/clarifai/auth/scope/scope.proto\x1a%proto/clarifai/auth/types/types.proto\x1a(proto/clarifai/auth/util/extension.proto\"\xf2\x02\n\x13ImportUploadRequest\x12/\n\x0buser_app_id\x18\x01 \x01(\x0b\x32\x1a.clarifai.api.UserAppIDSet\x12\x11\n\tupload_id\x18\x02 \x01(\t\x12\x19\n\x11inputs_add_job_id\x18\x03 \x01(\t\x12M\n\x1cinput_id_conflict_resolution\x18\x04 \x01(\x0e\x32\'.clarifai.api.InputIDConflictResolution\x12+\n\x0einput_template\x18\x05 \x01(\x0b\x32\x13.clarifai.api.Input\x12=\n\x07\x63olumns\x18\x06 \x03(\x0b\x32,.luthier.v1.ImportUploadRequest.ColumnsEntry\x12\x11\n\tkeep_good\x18\x07 \x01(\x08\x1a.\n\x0c\x43olumnsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9b\x01\n\x16ListImportItemsRequest\x12/\n\x0buser_app_id\x18\x01 \x01(\x0b\x32\x1a.clarifai.api.UserAppIDSet\x12\x19\n\x11inputs_add_job_id\x18\x02 \x01(\t\x12\x0c\n\x04page\x18\x03 \x01(\r\x12\x10\n\x08per_page\x18\x04 \x01(\r\x12\x15\n\rrejected_only\x18\x05 \x01(\x08\"m\n\x17MultiImportItemResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.clarifai.api.status.Status\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.luthier.v1.ImportItem\"i\n\nImportItem\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08input_id\x18\x03 \x01(\t\x12+\n\x06status\x18\x04 \x01(\x0b\x32\x1b.clarifai.api.status.Status\"r\n\x19\x43\x61ncelModelVersionRequest\x12/\n\x0buser_app_id\x18\x01 \x01(\x0b\x32\x1a.clarifai.api.UserAppIDSet\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t2\xae\x06\n\x07Luthier\x12\xa3\x02\n\x12\x43\x61ncelModelVersion\x12%.luthier.v1.CancelModelVersionRequest\x1a(.clarifai.api.SingleModelVersionResponse\"\xbb\x01\x92\x9c\'\x06-\x0b\x0e\x0f\x1a\x13\x98\x9c\'\x02\x82\xd3\xe4\x93\x02\xa6\x01\"h/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/models/{model_id}/versions/{version_id}/cancel:\x01*Z7\"2/v2/models/{model_id}/versions/{version_id}/cancel:\x01*\x12\xf5\x01\n\x0cImportUpload\x12\x1f.luthier.v1.ImportUploadRequest\x1a(.clarifai.api.SingleInputsAddJobResponse\"\x99\x01\x92\x9c\'\r%&-\x0b\x04\x05\x0f\x02\x81\x01\x80\x01\x13\x98\x9c\'\x02\x82\xd3\xe4\x93\x02~\"T/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/uploads/{upload_id}/import:\x01*Z#\"\x1e/v2/uploads/{upload_id}/import:\x01*\x12\x84\x02\n\x0fListImportItems\x12\".luthier.v1.ListImportItemsRequest\x1a#.luthier.v1.MultiImportItemResponse\"\xa7\x01\x92\x9c\'\x02-\x05\x98\x9c\'\x02\x82\xd3\xe4\x93\x02\x96\x01\x12\x63/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/inputs/jobs/add/{inputs_add_job_id}/itemsZ/\x12-/v2/inputs/jobs/add/{inputs_add_job_id}/itemsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'luthier.wire.luthier_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_IMPORTUPLOADREQUEST_COLUMNSENTRY']._loaded_options = None
+  _globals['_IMPORTUPLOADREQUEST_COLUMNSENTRY']._serialized_options = b'8\001'
   _globals['_LUTHIER'].methods_by_name['CancelModelVersion']._loaded_options = None
   _globals['_LUTHIER'].methods_by_name['CancelModelVersion']._serialized_options = b'\222\234\'\006-\013\016\017\032\023\230\234\'\002\202\323\344\223\002\246\001\"h/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/models/{model_id}/versions/{version_id}/cancel:\001*Z7\"2/v2/models/{model_id}/versions/{version_id}/cancel:\001*'
-  _globals['_CANCELMODELVERSIONREQUEST']._serialized_start=262
-  _globals['_CANCELMODELVERSIONREQUEST']._serialized_end=376
-  _globals['_LUTHIER']._serialized_start=379
-  _globals['_LUTHIER']._serialized_end=682
+  _globals['_LUTHIER'].methods_by_name['ImportUpload']._loaded_options = None
+  _globals['_LUTHIER'].methods_by_name['ImportUpload']._serialized_options = b'\222\234\'\r%&-\013\004\005\017\002\201\001\200\001\023\230\234\'\002\202\323\344\223\002~\"T/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/uploads/{upload_id}/import:\001*Z#\"\036/v2/uploads/{upload_id}/import:\001*'
+  _globals['_LUTHIER'].methods_by_name['ListImportItems']._loaded_options = None
+  _globals['_LUTHIER'].methods_by_name['ListImportItems']._serialized_options = b'\222\234\'\002-\005\230\234\'\002\202\323\344\223\002\226\001\022c/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/inputs/jobs/add/{inputs_add_job_id}/itemsZ/\022-/v2/inputs/jobs/add/{inputs_add_job_id}/items'
+  _globals['_IMPORTUPLOADREQUEST']._serialized_start=303
+  _globals['_IMPORTUPLOADREQUEST']._serialized_end=673
+  _globals['_IMPORTUPLOADREQUEST_COLUMNSENTRY']._serialized_start=627
+  _globals['_IMPORTUPLOADREQUEST_COLUMNSENTRY']._serialized_end=673
+  _globals['_LISTIMPORTITEMSREQUEST']._serialized_start=676
+  _globals['_LISTIMPORTITEMSREQUEST']._serialized_end=831
+  _globals['_MULTIIMPORTITEMRESPONSE']._serialized_start=833
+  _globals['_MULTIIMPORTITEMRESPONSE']._serialized_end=942
+  _globals['_IMPORTITEM']._serialized_start=944
+  _globals['_IMPORTITEM']._serialized_end=1049
+  _globals['_CANCELMODELVERSIONREQUEST']._serialized_start=1051
+  _globals['_CANCELMODELVERSIONREQUEST']._serialized_end=1165
+  _globals['_LUTHIER']._serialized_start=1168
+  _globals['_LUTHIER']._serialized_end=1982
 # @@protoc_insertion_point(module_scope)
