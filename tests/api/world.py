@@ -123,7 +123,6 @@ ENTRIES: dict[str, Entry] = {
     ),
     "DeleteDatasetVersions": Entry({"dataset_id": "d", "dataset_version_ids": ["dv"]}),
     "ListDatasetVersionMetricsGroups": Entry(FROZEN),
-    "PutDatasetVersionExports": Entry({**FROZEN, "exports": [{"format": "COCO"}]}),
     "PutDatasetVersionExports": Entry({**FROZEN, "exports": [{"format": 1}]}),
     # model types and models
     "ListModelTypes": Entry(catalog=True),
