@@ -1,8 +1,8 @@
 """What goes with an app: the trainings that run in it, and removing it piece by piece. Next: `resources`, `jobs`."""
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
-from luthier.store import tables
+from luthier.store import inputs, tables
 from luthier.store.jobs import State
 
 
@@ -22,5 +22,5 @@ def delete_inputs(connection: Connection, app: int, limit: int) -> int:
     """Remove the app's oldest inputs with their annotations and memberships; returns how many went."""
     oldest = select(tables.inputs.c.seq).where(tables.inputs.c.app == app).order_by(tables.inputs.c.seq).limit(limit)
     seqs = list(connection.execute(oldest).scalars())
-    connection.execute(delete(tables.inputs).where(tables.inputs.c.seq.in_(seqs)))
+    inputs.remove(connection, seqs)
     return len(seqs)

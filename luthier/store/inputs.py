@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from luthier.errors import TryAgain
-from luthier.store import tables
+from luthier.store import input_blocks, tables
 from luthier.store.conflicts import unless_taken
 from luthier.store.database import now
 
@@ -70,6 +70,7 @@ def add(connection: Connection, app: int, items: Sequence[NewInput], input_job: 
     with unless_taken(again):  # without RETURNING: on SQLite that would be a statement per row
         connection.execute(insert(tables.inputs), [vars(item) | same for item in items])
     made = find_many(connection, app, [item.id for item in items])
+    input_blocks.added(connection, app, [row.seq for row in made.values()])
     return [made[item.id] for item in items]
 
 
@@ -92,12 +93,16 @@ def page(
     ids: Sequence[str] = (),
     status: int | None = None,
 ) -> list[InputRow]:
-    query = _in_app(app)
+    """In order of creation. Every page of all inputs costs the same, however far it is."""
+    query, seq = _in_app(app), tables.inputs.c.seq
     if ids:
         query = query.where(tables.inputs.c.id.in_(ids))
     if status is not None:
         query = query.where(tables.inputs.c.status == status)
-    return _rows(connection, query.order_by(tables.inputs.c.seq).offset(offset).limit(limit))
+    if not ids and status is None:
+        first, offset = input_blocks.place_of(connection, app, offset)
+        query = query.where(seq >= first)
+    return _rows(connection, query.order_by(seq).offset(offset).limit(limit))
 
 
 def counts(connection: Connection, app: int) -> dict[int, int]:
@@ -117,7 +122,9 @@ def touch(connection: Connection, seqs: Sequence[int]) -> None:
 
 def remove(connection: Connection, seqs: Sequence[int]) -> None:
     """With their annotations and memberships; bytes that nobody names any more go with the next garbage collection."""
-    connection.execute(delete(tables.inputs).where(tables.inputs.c.seq.in_(seqs)))
+    table = tables.inputs
+    gone = connection.execute(delete(table).where(table.c.seq.in_(seqs)).returning(table.c.app, table.c.seq))
+    input_blocks.removed(connection, [(row.app, row.seq) for row in gone])
 
 
 # -- the calls that brought inputs in ----------------------------------------------------------------------------------

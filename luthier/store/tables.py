@@ -133,7 +133,7 @@ inputs = _table(
     Index("inputs_by_blob", "blob"),
 )
 
-input_blocks = Table(  # how many of an app's inputs have numbers in each block of numbers: what finds a far page at once
+input_blocks = Table(  # how many of an app's inputs are in each block of numbers: what finds a far page at once
     "input_blocks",
     metadata,
     Column("app", SEQ, ForeignKey("apps.seq", ondelete="CASCADE"), primary_key=True),
