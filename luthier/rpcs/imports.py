@@ -6,7 +6,7 @@ On the wire an import is an extraction job of an inputs add job. What became of 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.json_format import MessageToDict
 
-from luthier.errors import DoesNotExist, InvalidRequest, UploadExpired, UploadInProgress, shown
+from luthier.errors import DoesNotExist, InvalidRequest, NotServed, UploadExpired, UploadInProgress, shown
 from luthier.rpcs.add_jobs import shown_job
 from luthier.rpcs.context import Context, app_of, batch_of, page_of, status
 from luthier.rpcs.ids import new_id, plain_id
@@ -55,10 +55,12 @@ def ImportUpload(ctx: Context, request: luthier_pb2.ImportUploadRequest) -> serv
 def PostInputsDataSources(
     ctx: Context, request: service_pb2.PostInputsDataSourcesRequest
 ) -> service_pb2.MultiInputsAddJobResponse:
-    """Buckets of cloud storage are not read: no credentials of theirs are taken, let alone kept."""
-    raise InvalidRequest(
-        "data_sources: cloud storage is not read; pack the files into a .zip or .tar.gz and send it with PostUploads, "
-        "or send each file's URL with PostInputs"
+    """Not served: buckets of cloud storage are not read, and no credentials of theirs are taken, let alone kept."""
+    with ctx.database.read() as connection:
+        app_of(ctx, connection, request.user_app_id)
+    raise NotServed(
+        "PostInputsDataSources: cloud storage is not read; pack the files into a .zip or .tar.gz and send it with "
+        "PostUploads, or send each file's URL with PostInputs"
     )
 
 

@@ -18,7 +18,7 @@ from luthier.api.auth import Credentials
 from luthier.api.dispatch import Answer, Dispatcher, find
 from luthier.predictors.client import PredictorsClient
 from luthier.settings import Settings
-from luthier.store import tables, tokens, versions
+from luthier.store import imports, inputs, tables, tokens, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database, now
 from luthier.store.migrations import migrate
@@ -98,6 +98,19 @@ ENTRIES: dict[str, Entry] = {
     "ListInputsAddJobs": Entry(),
     "GetInputsAddJob": Entry({"id": "job"}),
     "CancelInputsAddJob": Entry({"id": "job"}),
+    # uploads
+    "PostUploads": Entry({"uploads": [{"id": "other", "content_name": "a.csv", "content_length": 9}]}),
+    "PutUploadContentParts": Entry({"upload_id": "half", "content_parts": [{"range_start": 1, "data": "Yg=="}]}),
+    "GetUpload": Entry({"upload_id": "u"}),
+    "ListUploads": Entry(),
+    "DeleteUploads": Entry({"ids": ["u"]}),
+    "PostInputsUploads": Entry({"inputs_uploads": [{"upload": {"id": "u"}}]}),
+    "PostInputsDataSources": Entry(owner=10040),
+    "ImportUpload": Entry({"upload_id": "u"}),
+    "ListImportItems": Entry({"inputs_add_job_id": "imported"}),
+    "GetInputsExtractionJob": Entry({"inputs_extraction_job_id": "extraction"}),
+    "ListInputsExtractionJobs": Entry(),
+    "CancelInputsExtractionJobs": Entry({"ids": ["extraction"]}),
     # annotations
     "PostAnnotations": Entry({"annotations": [DOG]}),
     "GetAnnotation": Entry({"input_id": "i1", "annotation_id": "a"}),
@@ -195,6 +208,15 @@ def request_of(method: Method, entry: Entry, user_id: str, app_id: str, **more: 
     return ParseDict(asks, method.request())
 
 
+def _import(world: World) -> None:
+    """A finished one, whose job is `imported`."""
+    with world.database.write() as connection:
+        app = connection.execute(select(tables.apps.c.seq).where(tables.apps.c.id == THEIRS)).scalar_one()
+        job = inputs.input_job(connection, app, "imported")
+        made = imports.add(connection, app, "extraction", job.seq, None, imports.Request(content_name=MARK))
+        imports.add_items(connection, made.seq, [imports.Item(1, MARK, "", 30101, MARK)], made=0, present=0)
+
+
 def make_world(folder: Path) -> tuple[World, dict[str, str]]:
     """The world with everything of Bob's in it, and both users' tokens for everything."""
     settings = Settings(data_dir=folder, disk_reserve_mb=1)
@@ -233,6 +255,16 @@ def make_world(folder: Path) -> tuple[World, dict[str, str]]:
         dataset_inputs=[{"input": INPUT}, {"input": {"id": "other-input"}}],
     )
     done("PostDatasetVersions", BOB, THEIRS, dataset_id="d", dataset_versions=[{"id": "dv", "description": MARK}])
+    sizes = {"u": 1, "half": 2}
+    done(
+        "PostUploads",
+        BOB,
+        THEIRS,
+        uploads=[{"id": id, "content_name": f"{MARK}.csv", "content_length": size} for id, size in sizes.items()],
+    )
+    for id in sizes:
+        done("PutUploadContentParts", BOB, THEIRS, upload_id=id, content_parts=[{"data": "YQ=="}])
+    _import(world)
     done("PostModels", BOB, THEIRS, models=[{"id": "m", "model_type_id": "visual-classifier", "notes": MARK}])
     with world.database.write() as connection:
         model = connection.execute(select(tables.models.c.seq).where(tables.models.c.id == "m")).scalar_one()
