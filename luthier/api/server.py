@@ -17,6 +17,7 @@ from luthier.api.connection import Connection
 from luthier.api.dispatch import Dispatcher
 from luthier.api.docs_page import docs
 from luthier.api.events import EVENTS_PATH, Events
+from luthier.api.export_files import EXPORTS_PATH, ExportFiles
 from luthier.api.files import LOG_PATH, Files
 from luthier.api.grpc_server import make_server
 from luthier.api.health import Health
@@ -30,6 +31,7 @@ from luthier.predictors.client import PredictorsClient
 from luthier.settings import Settings
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database
+from luthier.store.secrets import MEDIA_PATH
 
 DRAIN_SECONDS = 15
 KEEP_ALIVE_SECONDS = 30
@@ -60,7 +62,7 @@ class ApiServer:
     def __init__(self, settings: Settings, modules: Sequence[ModuleType] = rpcs.MODULES) -> None:
         self._settings = settings
         self._database = Database.of(settings)
-        blobs = Blobs(settings.blobs_folder, settings.disk_reserve_mb)
+        self._blobs = blobs = Blobs(settings.blobs_folder, settings.disk_reserve_mb)
         predictors = PredictorsClient(settings.predictors_socket)
         self._pools = Pools(quick=self._database.local)
         self._dispatcher = Dispatcher(self._database, blobs, predictors, settings, modules)
@@ -118,7 +120,8 @@ class ApiServer:
 
     def _pages(self) -> dict[str, Page]:
         health = Health(self._settings, self._database, self._pools.reads)
-        files = Files(self._settings, self._database, self._pools.reads)
+        files = Files(self._settings, self._database, self._blobs, self._pools.reads)
+        archives = ExportFiles(self._settings, self._database, self._blobs, self._pools.reads)
         metrics = Metrics(self._database, self._pools.reads)
         openapi = OpenApi(self._modules, self._pools.reads)
         return {
@@ -126,6 +129,8 @@ class ApiServer:
             "/readyz": health.readyz,
             "/v2/auth/methods": health.auth_methods,
             LOG_PATH: files.training_log,
+            EXPORTS_PATH: archives.page,
+            MEDIA_PATH: files.media,
             EVENTS_PATH: self._events.page,
             "/metrics": metrics.page,
             "/openapi.json": openapi.page,

@@ -3,6 +3,7 @@
 Nothing is decoded here: a helper process with a memory limit does that later and corrects what the header claimed.
 """
 
+import codecs
 import io
 import struct
 import warnings
@@ -66,11 +67,20 @@ def read_image(data: bytes, max_mb: int) -> Header:
 
 
 def read_text(text: str, max_mb: int) -> bytes:
-    """The text's bytes in UTF-8. Raises InvalidInput for one without a visible character, InputOverLimit."""
-    data = text.encode()
+    """The text's bytes in UTF-8, without a byte order mark. Raises InvalidInput for a blank one, InputOverLimit."""
+    return read_text_file(text.encode(), max_mb)
+
+
+def read_text_file(data: bytes, max_mb: int) -> bytes:
+    """The same of a file's bytes. Raises also InvalidBytes, naming the byte that is no UTF-8: nothing is guessed."""
     check_bytes(data, max_mb, "the text")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidBytes(f"the text is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
     if not text.strip():
-        raise InvalidInput("text.raw is empty or holds nothing but spaces")
+        raise InvalidInput("the text is empty or holds nothing but spaces")
     return data
 
 

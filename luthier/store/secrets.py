@@ -11,6 +11,7 @@ from luthier.errors import CorruptFile
 from luthier.settings import Settings
 
 KEY_BYTES = 32
+MEDIA_PATH = "/luthier/v1/media/"
 
 
 def signed_log_url(settings: Settings, version_id: str) -> str:
@@ -33,11 +34,18 @@ def check_export_signature(settings: Settings, export_id: str, signature: str) -
 
 def signed_media_url(settings: Settings, sha: str) -> tuple[str, str]:
     """(prefix, suffix) of a stored file's address, as the wire's HostedURL has it: prefix/orig/suffix is the URL."""
-    return f"{settings.base_url}/luthier/v1/media", f"{sha}?sig={_signature(settings, 'media', sha)}"
+    return f"{settings.base_url}{MEDIA_PATH}".rstrip("/"), f"{sha}?sig={_signature(settings, 'media', sha)}"
 
 
 def check_media_signature(settings: Settings, sha: str, signature: str) -> bool:
     return _same(_signature(settings, "media", sha), signature)
+
+
+def media_named_by(settings: Settings, url: str) -> str:
+    """The SHA-256 of the stored file that a `signed_media_url` of ours leads to; "" for any other URL."""
+    prefix = f"{settings.base_url}{MEDIA_PATH}orig/"
+    sha, _, signature = url.removeprefix(prefix).partition("?sig=")
+    return sha if url.startswith(prefix) and check_media_signature(settings, sha, signature) else ""
 
 
 def _same(wanted: str, given: str) -> bool:

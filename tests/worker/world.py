@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from luthier.settings import Settings
-from luthier.store import jobs, versions
+from luthier.store import fetches, jobs, urls, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database, now
 from luthier.store.migrations import migrate
@@ -34,13 +34,14 @@ TIMES = {"created_at": 1.0, "modified_at": 1.0}
 class World:
     def __init__(self, folder: Path, **settings: Any) -> None:
         given = {
+            "offline": True,
             "heartbeat_seconds": 0.2,
             "lease_seconds": 3.0,
             "warm_start": False,
             "disk_reserve_mb": 0,
             "training_threads": 1,
         }
-        self.settings = Settings(data_dir=folder, offline=True, **{**given, **settings})
+        self.settings = Settings(data_dir=folder, **{**given, **settings})
         self.database = Database.of(self.settings)
         migrate(self.database)
         self.blobs = Blobs(self.settings.blobs_folder)
@@ -81,6 +82,28 @@ class World:
                 if dataset:
                     connection.execute(insert(dataset_inputs).values(dataset=self.dataset, input=seq, created_at=1.0))
                 seqs.append(seq)
+        return seqs
+
+    def add_urls(self, given: Sequence[str], kind: str = "image", user: str = "ada") -> list[int]:
+        """Inputs of these URLs with the job that fetches them, as PostInputs leaves them; returns their seqs."""
+        state = {"blob": "", "size": 0, "format": "", "width": 0, "height": 0, "split": "", "message": b""}
+        with self.database.write() as connection:
+            seqs = [
+                self._add(
+                    connection,
+                    inputs,
+                    app=self.app,
+                    id=uuid.uuid4().hex,
+                    kind=kind,
+                    status=30001,
+                    details="",
+                    **state,
+                    **TIMES,
+                )
+                for _ in given
+            ]
+            fetches.add(connection, self.app, list(zip(seqs, map(urls.parse, given), strict=True)))
+            jobs.enqueue(connection, "fetch", "data", user, {"inputs": seqs})
         return seqs
 
     def add_label(self, input: int, concept: str, value: int = 1, status: int = 24150) -> None:
