@@ -1,6 +1,6 @@
-"""Annotations: what people say of an input, as labels of the whole or of regions. Next: `labels`, `regions`.
+"""Annotations: what people say of an input, as labels of the whole or of regions. Next: `annotation_message`.
 
-The annotation that an input came with is its own: it has the input's id, is patched through PatchInputs, and lists
+The annotation that an input came with is its own: it has the input's id, is patched through PatchInputs too, and lists
 show it only when asked for (by id, or list_all_annotations).
 """
 
@@ -18,7 +18,9 @@ from luthier.errors import (
     LuthierError,
     shown,
 )
-from luthier.rpcs import codes, labels, regions
+from luthier.rpcs import annotation_patches, codes, labels, regions
+from luthier.rpcs.annotation_message import FIELDS, MAX_MESSAGE_BYTES, check_kept, shown_annotations, status_of
+from luthier.rpcs.annotation_patches import Change, Key, Patching
 from luthier.rpcs.context import (
     MAX_PER_PAGE,
     Context,
@@ -27,43 +29,41 @@ from luthier.rpcs.context import (
     batch_of,
     mixed_status,
     page_of,
-    status,
     status_of_error,
-    timestamp,
 )
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.inputs import find_input
-from luthier.rpcs.patching import MAX_METADATA_BYTES, action_of, check_metadata, kept, patch
+from luthier.rpcs.marked import keep_masks, with_spans_checked
+from luthier.rpcs.patching import action_of, check, kept
 from luthier.store import annotations, inputs
 from luthier.store.annotations import AnnotationRow
 from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
 
-FIELDS = ("annotation_info", "task_id")
-MAX_MESSAGE_BYTES = regions.MOST_BYTES + MAX_METADATA_BYTES + 1024
 _UNCHECKED, _GOOD = codes.INPUT_PENDING, codes.INPUT_GOOD
 Result = AnnotationRow | LuthierError
 
 
 def PostAnnotations(ctx: Context, request: service_pb2.PostAnnotationsRequest) -> service_pb2.MultiAnnotationResponse:
-    """A bad item gets its own status and spoils no other."""
+    """A bad item gets its own status and spoils no other. Files of masks go to disk first, then all rows at once."""
     batch = batch_of(request.annotations, "annotations")
+    sent = attempt(batch, _New)
+    sent = with_spans_checked(ctx, request.user_app_id, sent, lambda new: new.input_id, lambda new: new.regions)
+    keep_masks(ctx, [new.regions for new in sent if isinstance(new, _New)])
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        rows = inputs.find_many(connection, app.seq, {item.input_id for item in batch})
-        known = annotations.all_labels(connection, [row.seq for row in rows.values()])
-        taken = _taken(connection, app, batch)
-        checked = attempt(batch, lambda item: _check_new(item, rows, known, taken))
-        results = _add(ctx, connection, app, checked)
-        return _answer(connection, app, batch, results)
+        results = _add(ctx, connection, app, _Adding(connection, app, sent).checked(sent))
+        return _answer(ctx, connection, app, batch, results)
 
 
 def GetAnnotation(ctx: Context, request: service_pb2.GetAnnotationRequest) -> service_pb2.SingleAnnotationResponse:
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         row = _find(connection, app, request.input_id, request.annotation_id)
-        return service_pb2.SingleAnnotationResponse(annotation=_shown(connection, app, [row])[0])
+        return service_pb2.SingleAnnotationResponse(
+            annotation=shown_annotations(ctx, connection, app, [row], whole=True)[0]
+        )
 
 
 def ListAnnotations(ctx: Context, request: service_pb2.ListAnnotationsRequest) -> service_pb2.MultiAnnotationResponse:
@@ -71,15 +71,19 @@ def ListAnnotations(ctx: Context, request: service_pb2.ListAnnotationsRequest) -
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         rows = annotations.page(connection, app.seq, page.offset, page.limit, wanted)
-        return service_pb2.MultiAnnotationResponse(annotations=_shown(connection, app, rows))
+        return service_pb2.MultiAnnotationResponse(annotations=shown_annotations(ctx, connection, app, rows))
 
 
 def PatchAnnotations(ctx: Context, request: service_pb2.PatchAnnotationsRequest) -> service_pb2.MultiAnnotationResponse:
     action, batch = action_of(request.action), batch_of(request.annotations, "annotations")
+    changes = attempt(batch, annotation_patches.read)
+    if action != "remove":
+        changes = with_spans_checked(ctx, request.user_app_id, changes, lambda one: one.key[0], lambda one: one.regions)
+        keep_masks(ctx, [change.regions for change in changes if isinstance(change, Change)])
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        results = attempt(batch, lambda item: _patch(connection, app, item, action))
-        answer = _answer(connection, app, batch, results)
+        results = _patch(connection, app, changes, action)
+        answer = _answer(ctx, connection, app, batch, results)
         if request.delete_if_empty_data:
             _delete_empty(connection, answer, results)
     return answer
@@ -116,98 +120,100 @@ def DeleteAnnotations(ctx: Context, request: service_pb2.DeleteAnnotationsReques
 
 
 class _New:
-    """An annotation that has passed every check."""
+    """An annotation that has passed every check that needs no database."""
 
-    def __init__(self, sent: resources_pb2.Annotation, row: InputRow) -> None:
-        self.input = row
+    def __init__(self, sent: resources_pb2.Annotation) -> None:
+        self.input_id = sent.input_id
         self.id = plain_id(sent.id, "annotations.id") if sent.id else new_id()
         self.labels = labels.labels_of(sent.data.concepts)
+        self.regions = regions.read(sent.data.regions)
+        self.status = status_of(sent)
         self.message = kept(sent, FIELDS)
-        check_metadata(sent.annotation_info, "annotation_info")
-        self.message.data.regions.extend(regions.regions_of(sent.data.regions, row.kind))
-        if not self.labels and not self.message.data.regions:
+        if sent.data.HasField("metadata"):
+            self.message.data.metadata.CopyFrom(sent.data.metadata)
+        check_kept(self.message)
+        self.message.data.regions.extend(self.regions.regions)
+        check(self.message, MAX_MESSAGE_BYTES)
+        if not self.labels and not self.regions.regions:
             raise InvalidAnnotation("data holds no concepts and no regions; give at least one")
 
-
-def _taken(
-    connection: Connection, app: AppRow, batch: Sequence[resources_pb2.Annotation]
-) -> dict[tuple[str, str], object]:
-    """The (input id, annotation id) pairs that exist; `_check_new` adds those of the batch."""
-    pairs = [(item.input_id, item.id) for item in batch if item.id]
-    rows = annotations.find_pairs(connection, app.seq, pairs) if pairs else []
-    return {(row.input_id, row.id): row for row in rows}
+    @property
+    def key(self) -> Key:
+        return self.input_id, self.id
 
 
-def _check_new(
-    sent: resources_pb2.Annotation,
-    rows: dict[str, InputRow],
-    known: dict[int, list[annotations.Label]],
-    taken: dict[tuple[str, str], object],
-) -> _New:
-    row = rows.get(sent.input_id)
-    if row is None:
-        raise InputDoesNotExist(f"input {shown(sent.input_id)!r} does not exist in this app")
-    if row.status not in (_UNCHECKED, _GOOD):
-        raise InvalidAnnotation(f"input {shown(row.id)!r} is no good (status {row.status}: {row.details}); delete it")
-    new = _New(sent, row)
-    if (row.id, new.id) in taken:
-        raise DuplicateId(f"duplicate id: input {shown(row.id)!r} has an annotation {shown(new.id)!r} already")
-    values = {id: label.value for id, label in new.labels.items()}
-    labels.refuse_contradiction(known.get(row.seq, []), values)
-    taken[(row.id, new.id)] = new
-    said = [annotations.Label(0, row.seq, id, id, value) for id, value in values.items()]
-    known[row.seq] = [*known.get(row.seq, []), *said]
-    return new
+class _Adding:
+    """What new annotations are held against: their inputs, and what others say of these."""
+
+    def __init__(self, connection: Connection, app: AppRow, sent: Sequence[_New | LuthierError]) -> None:
+        new = [one for one in sent if isinstance(one, _New)]
+        self._rows = inputs.find_many(connection, app.seq, {one.input_id for one in new})
+        self._known = annotations.all_labels(connection, [row.seq for row in self._rows.values()])
+        there = annotations.find_pairs(connection, app.seq, sorted({one.key for one in new})) if new else []
+        self._taken = {(row.input_id, row.id) for row in there}
+
+    def checked(self, sent: Sequence[_New | LuthierError]) -> list[tuple[_New, InputRow] | LuthierError]:
+        return attempt(sent, self._check)
+
+    def _check(self, new: _New | LuthierError) -> tuple[_New, InputRow]:
+        if isinstance(new, LuthierError):
+            raise new
+        row = self._rows.get(new.input_id)
+        if row is None:
+            raise InputDoesNotExist(f"input {shown(new.input_id)!r} does not exist in this app")
+        if row.status not in (_UNCHECKED, _GOOD):
+            problem = f"status {row.status}: {row.details}"
+            raise InvalidAnnotation(f"input {shown(row.id)!r} is no good ({problem}); delete it")
+        regions.check_fit(new.regions.regions, row.kind, row.width, row.height)
+        if new.key in self._taken:
+            raise DuplicateId(f"duplicate id: input {shown(row.id)!r} has an annotation {shown(new.id)!r} already")
+        values = {id: label.value for id, label in new.labels.items()}
+        labels.refuse_contradiction(self._known.get(row.seq, []), values)
+        said = [annotations.Label(0, row.seq, id, id, value) for id, value in values.items()]
+        self._taken.add(new.key)
+        self._known[row.seq] = [*self._known.get(row.seq, []), *said]
+        return new, row
 
 
-def _add(ctx: Context, connection: Connection, app: AppRow, checked: Sequence[_New | LuthierError]) -> list[Result]:
-    new = [item for item in checked if isinstance(item, _New)]
-    named = [item.labels for item in new] + [regions.concepts_of(item.message.data.regions) for item in new]
-    concepts = labels.concept_seqs(connection, app, named)
+def _add(
+    ctx: Context, connection: Connection, app: AppRow, checked: Sequence[tuple[_New, InputRow] | LuthierError]
+) -> list[Result]:
+    good = [one for one in checked if not isinstance(one, LuthierError)]
+    named = [new.labels for new, _ in good] + [regions.concepts_of(new.regions.regions) for new, _ in good]
+    seqs = labels.concept_seqs(connection, app, named)
     rows = [
         annotations.NewAnnotation(
-            input=item.input.seq,
-            id=item.id,
+            input=row.seq,
+            id=new.id,
             own=False,
-            message=item.message.SerializeToString(),
-            labels={concepts[id]: label.value for id, label in item.labels.items()},
+            message=new.message.SerializeToString(),
+            labels={seqs[id]: label.value for id, label in new.labels.items()},
+            regions=regions.rows_of(new.regions.regions, seqs),
+            status=new.status,
         )
-        for item in new
+        for new, row in good
     ]
     annotations.add(connection, app.seq, ctx.caller.user_id, codes.ANNOTATION_GOOD, rows)
-    inputs.touch(connection, sorted({item.input.seq for item in new}))
-    pairs = [(item.input.id, item.id) for item in new]
-    made = {(row.input_id, row.id): row for row in annotations.find_pairs(connection, app.seq, pairs)} if pairs else {}
-    return [made[item.input.id, item.id] if isinstance(item, _New) else item for item in checked]
+    inputs.touch(connection, sorted({row.seq for _, row in good}))
+    found = annotations.find_pairs(connection, app.seq, [new.key for new, _ in good]) if good else []
+    made = {(row.input_id, row.id): row for row in found}
+    return [one if isinstance(one, LuthierError) else made[one[0].key] for one in checked]
 
 
-# -- patching ----------------------------------------------------------------------------------------------------------
+# -- patching and removing ---------------------------------------------------------------------------------------------
 
 
-def _patch(connection: Connection, app: AppRow, change: resources_pb2.Annotation, action: str) -> AnnotationRow:
-    """Every check comes before the first write, so that an item that fails has changed nothing."""
-    row = _find(connection, app, change.input_id, change.id)
-    input_row = find_input(connection, app, row.input_id)
-    new_labels = labels.labels_of(change.data.concepts)
-    new_regions = regions.regions_of(change.data.regions, input_row.kind)
-    stored = resources_pb2.Annotation.FromString(row.message)
-    patch(stored, change, action, FIELDS, MAX_MESSAGE_BYTES)
-    check_metadata(stored.annotation_info, "annotation_info")
-    if new_regions:
-        patched_regions = regions.patched(list(stored.data.regions), new_regions, action)
-        stored.data.ClearField("regions")
-        stored.data.regions.extend(patched_regions)
-    everything = annotations.all_labels(connection, [row.input]).get(row.input, [])
-    mine = {label.concept_id: label.value for label in everything if label.annotation == row.seq}
-    values = labels.patched(mine, new_labels, action) if new_labels else mine
-    labels.refuse_contradiction(everything, values, row.seq)
-    if action != "remove":
-        labels.concept_seqs(connection, app, [new_labels, regions.concepts_of(new_regions)])
-    seqs = labels.concept_seqs(connection, app, [{id: labels.Label(id, value) for id, value in values.items()}])
-    annotations.set_labels(connection, row.seq, row.input, {seqs[id]: value for id, value in values.items()})
-    annotations.set_message(connection, row.seq, stored.SerializeToString())
-    inputs.touch(connection, [row.input])
-    return _find(connection, app, row.input_id, row.id)
+def _patch(connection: Connection, app: AppRow, changes: Sequence[Change | LuthierError], action: str) -> list[Result]:
+    patching = Patching(connection, app, [one for one in changes if isinstance(one, Change)], action)
+
+    def apply(change: Change | LuthierError) -> Key:
+        if isinstance(change, LuthierError):
+            raise change
+        return patching.apply(change)
+
+    results = attempt(changes, apply)
+    rows = patching.finish()
+    return [result if isinstance(result, LuthierError) else rows[result] for result in results]
 
 
 def _delete_empty(
@@ -251,10 +257,15 @@ def _find(connection: Connection, app: AppRow, input_id: str, id: str) -> Annota
 
 
 def _answer(
-    connection: Connection, app: AppRow, batch: Sequence[resources_pb2.Annotation], results: Sequence[Result]
+    ctx: Context,
+    connection: Connection,
+    app: AppRow,
+    batch: Sequence[resources_pb2.Annotation],
+    results: Sequence[Result],
 ) -> service_pb2.MultiAnnotationResponse:
     """Each item in its place: the annotation, or its ids with the error's status."""
-    good = iter(_shown(connection, app, [result for result in results if isinstance(result, AnnotationRow)]))
+    rows = [result for result in results if isinstance(result, AnnotationRow)]
+    good = iter(shown_annotations(ctx, connection, app, rows))
     items = [
         resources_pb2.Annotation(id=sent.id, input_id=sent.input_id, status=status_of_error(result))
         if isinstance(result, LuthierError)
@@ -262,19 +273,3 @@ def _answer(
         for sent, result in zip(batch, results, strict=True)
     ]
     return service_pb2.MultiAnnotationResponse(status=mixed_status(results), annotations=items)
-
-
-def _shown(connection: Connection, app: AppRow, rows: Sequence[AnnotationRow]) -> list[resources_pb2.Annotation]:
-    found = annotations.labels_of(connection, [row.seq for row in rows])
-    return [_shown_one(app, row, found.get(row.seq, [])) for row in rows]
-
-
-def _shown_one(app: AppRow, row: AnnotationRow, found: Sequence[annotations.Label]) -> resources_pb2.Annotation:
-    annotation = resources_pb2.Annotation.FromString(row.message)
-    annotation.id, annotation.input_id, annotation.user_id = row.id, row.input_id, row.user
-    annotation.input_level = not annotation.data.regions
-    annotation.data.concepts.extend(labels.shown_labels(found, app))
-    annotation.status.CopyFrom(status(row.status))
-    annotation.created_at.CopyFrom(timestamp(row.created_at))
-    annotation.modified_at.CopyFrom(timestamp(row.modified_at))
-    return annotation

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from clarifai_grpc.grpc.api import resources_pb2
 from google.protobuf.struct_pb2 import Struct
 
-from luthier.errors import InvalidInput, LuthierError, UnsupportedFormat, shown
-from luthier.rpcs import codes, media
+from luthier.errors import InvalidInput, InvalidUrl, LuthierError, UnsupportedFormat, shown
+from luthier.rpcs import codes, media, regions
 from luthier.rpcs.context import Context, status, status_of_error, timestamp
 from luthier.rpcs.ids import label_id, new_id
 from luthier.rpcs.labels import Label, labels_of, shown_labels
 from luthier.rpcs.patching import check, check_metadata
-from luthier.rpcs.regions import regions_of
 from luthier.settings import Settings
 from luthier.store import annotations, datasets, urls
 from luthier.store.database import Connection
 from luthier.store.inputs import InputRow, NewInput
 from luthier.store.resources import AppRow
+from luthier.store.secrets import media_named_by, signed_media_url
 from luthier.store.urls import Url
 
 LONGEST_TEXT_IN_A_LIST = 64 * 1024  # bytes; GetInput shows the whole text
@@ -35,7 +35,7 @@ class Sent:
     split: str
     message: bytes
     labels: dict[str, Label]
-    regions: list[resources_pb2.Region]
+    regions: regions.Sent
     dataset_ids: tuple[str, ...]
 
     def row(self, blob: str) -> NewInput:
@@ -57,11 +57,11 @@ class Content:
     again: bool = False  # the same URL may be there already
 
 
-def read(sent: resources_pb2.Input, settings: Settings) -> Sent:
+def read(ctx: Context, sent: resources_pb2.Input) -> Sent:
     """Checks one item of PostInputs; raises the LuthierError that its status shall show."""
     if len(sent.dataset_ids) > MOST_DATASETS:
         raise InvalidInput(f"dataset_ids names {len(sent.dataset_ids)} datasets; at most {MOST_DATASETS} in one call")
-    content = _content(sent.data, settings)
+    content = _content(ctx, sent.data)
     kept = resources_pb2.Input()
     if content.url:
         getattr(kept.data, content.kind).url = content.url.masked
@@ -76,9 +76,17 @@ def read(sent: resources_pb2.Input, settings: Settings) -> Sent:
         split=split,
         message=kept.SerializeToString(),
         labels=labels_of(sent.data.concepts),
-        regions=regions_of(sent.data.regions, content.kind),
+        regions=_regions(sent.data.regions, content),
         dataset_ids=tuple(dict.fromkeys(sent.dataset_ids)),
     )
+
+
+def _regions(sent: Sequence[resources_pb2.Region], content: "Content") -> regions.Sent:
+    found = regions.read(sent)
+    regions.check_fit(found.regions, content.kind, content.header.width, content.header.height)
+    if content.kind == "text" and found.regions:
+        regions.check_spans(found.regions, None if content.url else content.data.decode())
+    return found
 
 
 def check_kept(kept: resources_pb2.Input) -> str:
@@ -89,23 +97,44 @@ def check_kept(kept: resources_pb2.Input) -> str:
     return _split(kept.data.metadata)
 
 
-def _content(data: resources_pb2.Data, settings: Settings) -> Content:
+def _content(ctx: Context, data: resources_pb2.Data) -> Content:
     kinds = [name for name in ("image", "text", "video", "audio") if data.HasField(name)]
     if len(kinds) != 1:
         raise InvalidInput(f"data holds {' and '.join(kinds) or 'no content'}; give exactly one of image and text")
     if kinds[0] in ("video", "audio"):
         raise UnsupportedFormat(f"data.{kinds[0]} is not taken; send an image or a text")
-    sent = getattr(data, kinds[0])
-    if sent.url:
-        if data.image.base64 or data.text.raw:
-            raise InvalidInput(f"data.{kinds[0]} holds a URL and the content; give one of them")
-        url = urls.parse(sent.url)
-        urls.rules(settings).check(url)
-        return Content(kinds[0], media.Header("", 0, 0), url=url, again=sent.allow_duplicate_url)
+    url = getattr(data, kinds[0]).url
+    if sha := media_named_by(ctx.settings, url):
+        return _of_bytes(ctx, kinds[0], _our_own(ctx, sha))
+    if url:
+        return _of_url(ctx.settings, kinds[0], data)
     if kinds == ["image"]:
-        bytes_sent = data.image.base64
-        return Content("image", media.read_image(bytes_sent, settings.max_input_mb), bytes_sent)
-    return Content("text", media.Header("TEXT", 0, 0), media.read_text(data.text.raw, settings.max_input_mb))
+        return _of_bytes(ctx, "image", data.image.base64)
+    return Content("text", media.Header("TEXT", 0, 0), media.read_text(data.text.raw, ctx.settings.max_input_mb))
+
+
+def _of_bytes(ctx: Context, kind: str, data: bytes) -> Content:
+    most = ctx.settings.max_input_mb
+    if kind == "image":
+        return Content("image", media.read_image(data, most), data)
+    return Content("text", media.Header("TEXT", 0, 0), media.read_text_file(data, most))
+
+
+def _our_own(ctx: Context, sha: str) -> bytes:
+    """An input as it was listed, sent again, maybe to another app: nothing is fetched for it."""
+    try:
+        return ctx.blobs.read(sha)
+    except FileNotFoundError as error:
+        raise InvalidUrl("the file that this URL led to has been deleted; send the content itself") from error
+
+
+def _of_url(settings: Settings, kind: str, data: resources_pb2.Data) -> Content:
+    if data.image.base64 or data.text.raw:
+        raise InvalidInput(f"data.{kind} holds a URL and the content; give one of them")
+    sent = getattr(data, kind)
+    url = urls.parse(sent.url)
+    urls.rules(settings).check(url)
+    return Content(kind, media.Header("", 0, 0), url=url, again=sent.allow_duplicate_url)
 
 
 def _split(metadata: Struct) -> str:
@@ -150,6 +179,8 @@ def _shown(
 ) -> resources_pb2.Input:
     shown_input = resources_pb2.Input.FromString(row.message)
     shown_input.id = row.id
+    if row.blob:
+        _show_address(ctx, getattr(shown_input.data, row.kind), row.blob)
     if row.kind == "image":
         info = shown_input.data.image.image_info
         info.width, info.height, info.format = row.width, row.height, row.format
@@ -163,3 +194,14 @@ def _shown(
     shown_input.created_at.CopyFrom(timestamp(row.created_at))
     shown_input.modified_at.CopyFrom(timestamp(row.modified_at))
     return shown_input
+
+
+def _show_address(ctx: Context, content: resources_pb2.Image | resources_pb2.Text, blob: str) -> None:
+    """Where the bytes can be downloaded. One that came by URL shows this address too: the SDK's `download_inputs`
+
+    sends its token to whatever host stands there, and what we have is what we were sent.
+    """
+    hosted = content.hosted
+    hosted.prefix, hosted.suffix = signed_media_url(ctx.settings, blob)
+    hosted.sizes.append("orig")
+    content.url = f"{hosted.prefix}/orig/{hosted.suffix}"

@@ -14,11 +14,12 @@ from luthier.errors import (
     LuthierError,
     shown,
 )
-from luthier.rpcs import codes, labels, regions
+from luthier.rpcs import codes, labels, own_annotations, regions
 from luthier.rpcs.add_jobs import shown_job
 from luthier.rpcs.context import MAX_BATCH, MAX_PER_PAGE, Context, app_of, attempt, batch_of, mixed_status, page_of
 from luthier.rpcs.ids import plain_id
 from luthier.rpcs.input_message import Sent, check_kept, failed, read, shown_inputs
+from luthier.rpcs.marked import keep_masks, with_spans_checked
 from luthier.rpcs.patching import action_of, patch
 from luthier.store import annotations, datasets, fetches, inputs, jobs
 from luthier.store.database import Connection
@@ -59,7 +60,7 @@ def PostInputs(ctx: Context, request: service_pb2.PostInputsRequest) -> service_
         raise InvalidRequest("input_id_conflict_resolution: SUFFIX is not served; leave it out or give SKIP")
     with ctx.database.read() as connection:
         app_of(ctx, connection, request.user_app_id)  # before anything is written for it
-    checked = _on_disk(ctx, attempt(batch, lambda item: read(item, ctx.settings)))
+    checked = _on_disk(ctx, attempt(batch, lambda item: read(ctx, item)))
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         job = inputs.input_job(connection, app.seq, job_id) if job_id else None
@@ -94,9 +95,15 @@ def ListInputs(ctx: Context, request: service_pb2.ListInputsRequest) -> service_
 def PatchInputs(ctx: Context, request: service_pb2.PatchInputsRequest) -> service_pb2.MultiInputResponse:
     """Concepts, metadata, geo and regions; what else an Input holds cannot be patched and is ignored."""
     action, batch = action_of(request.action), batch_of(request.inputs, "inputs")
+    changes = attempt(batch, _change)
+    if action != "remove":
+        changes = with_spans_checked(
+            ctx, request.user_app_id, changes, lambda one: one.sent.id, lambda one: one.regions
+        )
+        keep_masks(ctx, [change.regions for change in changes if isinstance(change, Change)])
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        results = attempt(batch, lambda item: _patch(ctx, connection, app, item, action))
+        results = attempt(changes, lambda change: _patch(ctx, connection, app, change, action))
         return _answer(ctx, connection, app, [item.id for item in batch], results)
 
 
@@ -149,6 +156,7 @@ def _answer(
 def _on_disk(ctx: Context, checked: Sequence[Sent | LuthierError]) -> list[Stored | LuthierError]:
     datas = [item.content.data for item in checked if isinstance(item, Sent) and not item.content.url]
     blobs = iter(ctx.blobs.put_many(datas) if datas else [])
+    keep_masks(ctx, [item.regions for item in checked if isinstance(item, Sent)])
     return [
         Stored(item, "" if item.content.url else next(blobs)) if isinstance(item, Sent) else item for item in checked
     ]
@@ -166,7 +174,8 @@ def _add(
     found = _existing(connection, app, checked, skip)
     new = {item.sent.id: item for item in found if isinstance(item, Stored)}
     made = inputs.add(connection, app.seq, [item.sent.row(item.blob) for item in new.values()], job)
-    _label(ctx, connection, app, list(new.values()), made)
+    marked = [(row, item.sent.labels, item.sent.regions.regions) for item, row in zip(new.values(), made, strict=True)]
+    own_annotations.add(ctx, connection, app, marked)
     _enqueue(ctx, connection, app, list(new.values()), made)
     rows = {row.id: row for row in made}
     results = [rows[item.sent.id] if isinstance(item, Stored) else item for item in found]
@@ -231,29 +240,6 @@ def _refuse_same_url(item: Stored, known: dict[str, str]) -> None:
         raise DuplicateInput(f"input {shown(other)!r} has this URL already; set allow_duplicate_url to add it again")
 
 
-def _label(ctx: Context, connection: Connection, app: AppRow, new: Sequence[Stored], made: Sequence[InputRow]) -> None:
-    """An annotation of its own for each new input that came with concepts or regions; it has the input's id."""
-    named = [item.sent.labels for item in new] + [regions.concepts_of(item.sent.regions) for item in new]
-    seqs = labels.concept_seqs(connection, app, named)
-    own = [
-        annotations.NewAnnotation(
-            input=row.seq,
-            id=row.id,
-            own=True,
-            message=own_message(item.sent.regions),
-            labels={seqs[id]: label.value for id, label in item.sent.labels.items()},
-        )
-        for item, row in zip(new, made, strict=True)
-        if item.sent.labels or item.sent.regions
-    ]
-    annotations.add(connection, app.seq, ctx.caller.user_id, codes.ANNOTATION_GOOD, own)
-
-
-def own_message(kept: Sequence[resources_pb2.Region]) -> bytes:
-    message: bytes = resources_pb2.Annotation(data=resources_pb2.Data(regions=kept)).SerializeToString()
-    return message
-
-
 def _join_datasets(
     connection: Connection, app: AppRow, checked: Sequence[Stored | LuthierError], results: Sequence[Result]
 ) -> None:
@@ -271,43 +257,31 @@ def _join_datasets(
 # -- patching ----------------------------------------------------------------------------------------------------------
 
 
-def _patch(ctx: Context, connection: Connection, app: AppRow, change: resources_pb2.Input, action: str) -> InputRow:
+@dataclass(frozen=True)
+class Change:
+    """An item of PatchInputs that has passed every check that needs no database."""
+
+    sent: resources_pb2.Input
+    labels: dict[str, labels.Label]
+    regions: regions.Sent
+
+
+def _change(sent: resources_pb2.Input) -> Change:
+    found = regions.read(sent.data.regions, partial=True)
+    return Change(sent, labels.labels_of(sent.data.concepts), found)
+
+
+def _patch(ctx: Context, connection: Connection, app: AppRow, change: Change | LuthierError, action: str) -> InputRow:
     """Every check comes before the first write, so that an item that fails has changed nothing."""
-    row = find_input(connection, app, change.id)
-    new_labels = labels.labels_of(change.data.concepts)
-    new_regions = regions.regions_of(change.data.regions, row.kind)
+    if isinstance(change, LuthierError):
+        raise change
+    row = find_input(connection, app, change.sent.id)
+    found = change.regions.regions
+    regions.check_fit(found, row.kind, row.width, row.height)
     stored = resources_pb2.Input.FromString(row.message)
-    patch(stored.data, change.data, action, ("metadata", "geo"))
+    patch(stored.data, change.sent.data, action, ("metadata", "geo"))
     split = check_kept(stored)
-    if new_labels or new_regions:
-        _patch_own(ctx, connection, app, row, new_labels, new_regions, action)
+    if change.labels or found:
+        own_annotations.patch(ctx, connection, app, row, change.labels, found, action)
     inputs.set_message(connection, row.seq, stored.SerializeToString(), split)
     return find_input(connection, app, row.id)
-
-
-def _patch_own(
-    ctx: Context,
-    connection: Connection,
-    app: AppRow,
-    row: InputRow,
-    new_labels: dict[str, labels.Label],
-    new_regions: list[resources_pb2.Region],
-    action: str,
-) -> None:
-    own = annotations.own_of(connection, [row.seq]).get(row.seq)
-    everything = annotations.all_labels(connection, [row.seq]).get(row.seq, [])
-    mine = {label.concept_id: label.value for label in everything if own and label.annotation == own.seq}
-    values = labels.patched(mine, new_labels, action) if new_labels else mine
-    labels.refuse_contradiction(everything, values, own.seq if own else 0)
-    kept = list(resources_pb2.Annotation.FromString(own.message).data.regions) if own else []
-    kept = regions.patched(kept, new_regions, action) if new_regions else kept
-    wanted = [new_labels, regions.concepts_of(new_regions)] if action != "remove" else []
-    labels.concept_seqs(connection, app, wanted)
-    seqs = labels.concept_seqs(connection, app, [{id: labels.Label(id, value) for id, value in values.items()}])
-    by_seq = {seqs[id]: value for id, value in values.items()}
-    if own is None:
-        new = annotations.NewAnnotation(row.seq, row.id, True, own_message(kept), by_seq)
-        annotations.add(connection, app.seq, ctx.caller.user_id, codes.ANNOTATION_GOOD, [new])
-    else:
-        annotations.set_labels(connection, own.seq, row.seq, by_seq)
-        annotations.set_message(connection, own.seq, own_message(kept))

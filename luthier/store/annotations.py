@@ -1,27 +1,34 @@
-"""Annotations, and the labels (whole-input concepts) that they hold. Next: `concepts`, `inputs`."""
+"""Annotations, and the labels (whole-input concepts) that they hold. Next: `regions`, `concepts`, `inputs`."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_, update
 
 from luthier.errors import DuplicateId, shown
-from luthier.store import tables
+from luthier.store import regions, tables
 from luthier.store.conflicts import unless_taken
 from luthier.store.database import now
+from luthier.store.regions import RegionRow
+from luthier.store.snapshots import COUNTING
 
 
 @dataclass(frozen=True)
 class NewAnnotation:
-    """`labels` is concept seq -> 1 positive or 0 negative. `own`: the input's own, made with it."""
+    """`labels` is concept seq -> 1 positive or 0 negative. `own`: the input's own, made with it.
+
+    `regions` are those that stand in the message; `status` 0 is the one that is given for all.
+    """
 
     input: int
     id: str
     own: bool
     message: bytes
     labels: Mapping[int, int]
+    regions: Sequence[RegionRow] = ()
+    status: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,27 +66,45 @@ class Wanted:
 
 
 def add(connection: Connection, app: int, user: str, status: int, items: Sequence[NewAnnotation]) -> list[int]:
-    """With their labels; returns seqs in order. Raises DuplicateId where an input has an annotation of that id."""
+    """With labels and regions; returns seqs in order. Raises DuplicateId where an input has one of that id already."""
     if not items:
         return []
     time, table = now(), tables.annotations
-    same = {"app": app, "user": user, "status": status, "created_at": time, "modified_at": time}
-    rows = [{"input": item.input, "id": item.id, "own": item.own, "message": item.message, **same} for item in items]
+    same = {"app": app, "user": user, "created_at": time, "modified_at": time}
+    rows = [
+        {"input": item.input, "id": item.id, "own": item.own, "message": item.message}
+        | {"status": item.status or status, **same}
+        for item in items
+    ]
     duplicate = DuplicateId(f"duplicate id: one of {', '.join(shown(item.id) for item in items[:10])}")
+    before = connection.execute(select(func.coalesce(func.max(table.c.seq), 0))).scalar_one()
     with unless_taken(duplicate):  # without RETURNING: on SQLite that would be a statement per row
         connection.execute(insert(table), rows)
-    inputs, ids = {item.input for item in items}, {item.id for item in items}
-    query = select(table.c.input, table.c.id, table.c.seq).where(table.c.input.in_(inputs), table.c.id.in_(ids))
+    new = (table.c.input.in_({item.input for item in items}), table.c.seq > before)
+    query = select(table.c.input, table.c.id, table.c.seq).where(*new)
     found = {(row.input, row.id): int(row.seq) for row in connection.execute(query)}
     seqs = [found[item.input, item.id] for item in items]
-    _add_labels(connection, [(seq, item.input, item.labels) for seq, item in zip(seqs, items, strict=True)])
+    for counting in (True, False):
+        some = [(seq, one) for seq, one in zip(seqs, items, strict=True) if _counts(one, status) == counting]
+        _add_labels(connection, [(seq, one.input, one.labels) for seq, one in some], counting=counting)
+    regions.add(connection, [(seq, item.input, item.regions) for seq, item in zip(seqs, items, strict=True)])
     return seqs
 
 
 def set_labels(connection: Connection, annotation: int, input: int, labels: Mapping[int, int]) -> None:
     """These and no others."""
     connection.execute(delete(tables.labels).where(tables.labels.c.annotation == annotation))
-    _add_labels(connection, [(annotation, input, labels)])
+    status = select(tables.annotations.c.status).where(tables.annotations.c.seq == annotation)
+    counting = connection.execute(status).scalar_one() == COUNTING
+    _add_labels(connection, [(annotation, input, labels)], counting=counting)
+
+
+def set_status(connection: Connection, seq: int, status: int) -> None:
+    """With it goes whether its labels count, which searches and counts read from the labels themselves."""
+    changed = update(tables.annotations).where(tables.annotations.c.seq == seq)
+    connection.execute(changed.values(status=status, modified_at=now()))
+    marked = update(tables.labels).where(tables.labels.c.annotation == seq)
+    connection.execute(marked.values(counting=status == COUNTING))
 
 
 def set_message(connection: Connection, seq: int, message: bytes) -> None:
@@ -146,9 +171,13 @@ def of_inputs(connection: Connection, app: int, input_ids: Sequence[str]) -> lis
     return _rows(connection, query)
 
 
-def _add_labels(connection: Connection, given: Sequence[tuple[int, int, Mapping[int, int]]]) -> None:
+def _counts(item: NewAnnotation, status: int) -> bool:
+    return (item.status or status) == COUNTING
+
+
+def _add_labels(connection: Connection, given: Sequence[tuple[int, int, Mapping[int, int]]], *, counting: bool) -> None:
     rows = [
-        {"annotation": annotation, "concept": concept, "input": input, "value": value}
+        {"annotation": annotation, "concept": concept, "input": input, "value": value, "counting": counting}
         for annotation, input, labels in given
         for concept, value in labels.items()
     ]

@@ -247,12 +247,14 @@ def test_bad_F2_repeated_points_are_one(ctx: Context, in_app: App) -> None:
     assert len(answer.annotations[0].data.regions[0].region_info.polygon.points) == 3
 
 
-def test_bad_F3_masks_are_refused_in_words(ctx: Context, in_app: App) -> None:
-    sent = annotation()
-    sent.data.regions.add().region_info.mask.image.base64 = b"x"
-    answer = send(ctx, in_app, sent)
-    assert codes(answer) == [24155]
-    assert "bounding_box, polygon, point" in answer.annotations[0].status.details
+def test_a_region_has_one_place(ctx: Context, in_app: App) -> None:
+    nowhere, token, two = annotation(), annotation(), annotation(regions=[box()])
+    nowhere.data.regions.add()
+    token.data.regions.add().region_info.token.char_end = 3
+    two.data.regions[0].region_info.point.row = 0.5
+    answer = send(ctx, in_app, nowhere, token, two)
+    assert codes(answer) == [24155] * 3
+    assert all("bounding_box, polygon, point" in found.status.details for found in answer.annotations)
 
 
 @pytest.mark.parametrize("value", [0.5, 2, -1])
