@@ -8,7 +8,7 @@ from clarifai_grpc.grpc.api import resources_pb2
 from google.protobuf.struct_pb2 import Struct
 
 from luthier.errors import InvalidInput, InvalidUrl, LuthierError, UnsupportedFormat, shown
-from luthier.rpcs import codes, media, regions
+from luthier.rpcs import codes, media, memberships, regions
 from luthier.rpcs.context import Context, status, status_of_error, timestamp
 from luthier.rpcs.ids import label_id, new_id
 from luthier.rpcs.labels import Label, labels_of, shown_labels
@@ -22,7 +22,6 @@ from luthier.store.secrets import media_named_by, signed_media_url
 from luthier.store.urls import Url
 
 LONGEST_TEXT_IN_A_LIST = 64 * 1024  # bytes; GetInput shows the whole text
-MOST_DATASETS = 100  # that one input is put into as it is made
 _SPLITS = {"": "", "train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -59,8 +58,7 @@ class Content:
 
 def read(ctx: Context, sent: resources_pb2.Input) -> Sent:
     """Checks one item of PostInputs; raises the LuthierError that its status shall show."""
-    if len(sent.dataset_ids) > MOST_DATASETS:
-        raise InvalidInput(f"dataset_ids names {len(sent.dataset_ids)} datasets; at most {MOST_DATASETS} in one call")
+    dataset_ids = memberships.wanted(sent.dataset_ids)
     content = _content(ctx, sent.data)
     kept = resources_pb2.Input()
     if content.url:
@@ -77,7 +75,7 @@ def read(ctx: Context, sent: resources_pb2.Input) -> Sent:
         message=kept.SerializeToString(),
         labels=labels_of(sent.data.concepts),
         regions=_regions(sent.data.regions, content),
-        dataset_ids=tuple(dict.fromkeys(sent.dataset_ids)),
+        dataset_ids=dataset_ids,
     )
 
 

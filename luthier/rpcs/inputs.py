@@ -7,14 +7,13 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 
 from luthier.errors import (
-    DoesNotExist,
     DuplicateInput,
     InputDoesNotExist,
     InvalidRequest,
     LuthierError,
     shown,
 )
-from luthier.rpcs import codes, labels, own_annotations, regions
+from luthier.rpcs import codes, labels, memberships, own_annotations, regions
 from luthier.rpcs.add_jobs import shown_job
 from luthier.rpcs.context import MAX_BATCH, MAX_PER_PAGE, Context, app_of, attempt, batch_of, mixed_status, page_of
 from luthier.rpcs.ids import plain_id
@@ -93,7 +92,7 @@ def ListInputs(ctx: Context, request: service_pb2.ListInputsRequest) -> service_
 
 
 def PatchInputs(ctx: Context, request: service_pb2.PatchInputsRequest) -> service_pb2.MultiInputResponse:
-    """Concepts, metadata, geo and regions; what else an Input holds cannot be patched and is ignored."""
+    """Concepts, metadata, geo, regions and dataset_ids; what else an Input holds cannot be patched and is ignored."""
     action, batch = action_of(request.action), batch_of(request.inputs, "inputs")
     changes = attempt(batch, _change)
     if action != "remove":
@@ -211,9 +210,7 @@ def _existing(
     urls = fetches.inputs_of(connection, app.seq, new_urls) if new_urls else {}
 
     def judge(item: Stored) -> Stored | InputRow:
-        missing = [id for id in item.sent.dataset_ids if id not in known]
-        if missing:
-            raise DoesNotExist(f"dataset_ids: dataset {shown(missing[0])!r} does not exist in this app")
+        memberships.require(item.sent.dataset_ids, known)
         row = rows.get(item.sent.id)
         if row is None:
             first = seen.setdefault(item.sent.id, item)
@@ -250,8 +247,7 @@ def _join_datasets(
         if isinstance(item, Stored) and isinstance(result, InputRow)
         for id in item.sent.dataset_ids
     ]
-    seqs = datasets.seqs(connection, app.seq, {id for id, _ in wanted}) if wanted else {}
-    datasets.add_members(connection, [(seqs[id], seq) for id, seq in wanted])
+    memberships.join(connection, app, wanted)
 
 
 # -- patching ----------------------------------------------------------------------------------------------------------
@@ -281,7 +277,9 @@ def _patch(ctx: Context, connection: Connection, app: AppRow, change: Change | L
     stored = resources_pb2.Input.FromString(row.message)
     patch(stored.data, change.sent.data, action, ("metadata", "geo"))
     split = check_kept(stored)
+    memberships.check_patch(connection, app, change.sent.dataset_ids, action)
     if change.labels or found:
         own_annotations.patch(ctx, connection, app, row, change.labels, found, action)
+    memberships.patch(connection, app, row, change.sent.dataset_ids, action)
     inputs.set_message(connection, row.seq, stored.SerializeToString(), split)
     return find_input(connection, app, row.id)

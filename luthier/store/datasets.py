@@ -71,5 +71,11 @@ def datasets_of(connection: Connection, inputs: Sequence[int]) -> dict[int, list
     return found
 
 
+def take_out(connection: Connection, input: int, datasets: Sequence[int]) -> None:
+    """One input out of those of the datasets that it is in."""
+    table = tables.dataset_inputs
+    connection.execute(delete(table).where(table.c.input == input, table.c.dataset.in_(datasets)))
+
+
 def remove_members(connection: Connection, seqs: Sequence[int]) -> None:
     connection.execute(delete(tables.dataset_inputs).where(tables.dataset_inputs.c.seq.in_(seqs)))
