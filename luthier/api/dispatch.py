@@ -23,6 +23,7 @@ from luthier.wire.methods import METHODS, Method
 
 SUCCESS, SUCCESS_TEXT = 10000, "Ok"
 MIXED = 10010
+ASKS_FOR_A_STATUS = "GetStatusCode"  # whose answer's status is what was asked for, and not how the call went
 INTERNAL = LuthierError("something went wrong in the server; its log tells more under this req_id")
 
 Function = Callable[[Context, Any], Message]
@@ -98,7 +99,7 @@ class Dispatcher:
         except Exception:
             log.exception("%s failed, req_id %s", method.name, req_id)
             return refusal(method, INTERNAL, req_id, who)
-        return _complete(response, req_id, who)
+        return _complete(method, response, req_id, who)
 
     def authenticate(self, method: Method, credentials: Credentials) -> None:
         """For a transport that wants to know before it reads a large body; raises LuthierError."""
@@ -146,11 +147,13 @@ def retry_after(error: LuthierError) -> int | None:
     return 1 if error.http_status in (429, 503) else None
 
 
-def _complete(response: Any, req_id: str, caller: str) -> Answer:
+def _complete(method: Method, response: Any, req_id: str, caller: str) -> Answer:
     status = response.status
     if not status.code:
         status.code = SUCCESS
         status.description = status.description or SUCCESS_TEXT
     status.req_id = req_id
+    if method.name == ASKS_FOR_A_STATUS:
+        return Answer(response, 200, SUCCESS, caller)
     http_status = HTTP_STATUS.get(status.code, 400)
     return Answer(response, http_status, status.code, caller, 1 if http_status in (429, 503) else None)

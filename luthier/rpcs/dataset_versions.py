@@ -50,7 +50,8 @@ def GetDatasetVersion(
 def ListDatasetVersions(
     ctx: Context, request: service_pb2.ListDatasetVersionsRequest
 ) -> service_pb2.MultiDatasetVersionResponse:
-    page, origins = page_of(request), _origins(request.request_origins)
+    page = page_of(request)
+    origins = _known(request.request_origins, resources_pb2.DatasetVersionRequestOrigin.values(), "request_origins")
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         dataset = find_dataset(connection, app, request.dataset_id)
@@ -90,6 +91,7 @@ def ListDatasetVersionMetricsGroups(
 ) -> service_pb2.MultiDatasetVersionMetricsGroupResponse:
     """Nothing until the version is ready: the published SDK asks again as long as an answer has only its status."""
     page = page_of(request)
+    _known(request.types, _GROUPS.values(), "types")
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         row = find_version(connection, app, request.dataset_id, request.dataset_version_id)
@@ -111,10 +113,11 @@ def _with_exports(
     return versions
 
 
-def _origins(sent: Sequence[int]) -> list[int]:
-    known = set(resources_pb2.DatasetVersionRequestOrigin.values())
-    if not known.issuperset(sent):
-        raise InvalidRequest(f"request_origins holds {min(set(sent) - known)}; give some of {sorted(known)}")
+def _known(sent: Sequence[int], known: Sequence[int], field: str) -> list[int]:
+    """Numbers of an enum, each once; gRPC carries others too, which no version and no group has."""
+    strange = set(sent) - set(known)
+    if strange:
+        raise InvalidRequest(f"{field} holds {min(strange)}; give some of {sorted(known)}")
     return sorted(set(sent))
 
 

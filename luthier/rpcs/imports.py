@@ -66,6 +66,8 @@ def PostInputsDataSources(
 
 def ListImportItems(ctx: Context, request: luthier_pb2.ListImportItemsRequest) -> luthier_pb2.MultiImportItemResponse:
     page = page_of(request)
+    if not request.inputs_add_job_id:
+        raise InvalidRequest("inputs_add_job_id is empty; name the job")
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         job = inputs.find_job(connection, app.seq, request.inputs_add_job_id)

@@ -7,6 +7,7 @@ from clarifai_grpc.grpc.api import service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 
 from luthier.errors import ModelDoesNotExist, Throttled
+from luthier.rpcs import status_codes
 from luthier.rpcs.context import Context
 
 
@@ -53,6 +54,10 @@ def DeleteModel(ctx: Context, request: Any) -> Any:
 
 def GetUser(ctx: Context, request: Any) -> Any:
     return service_pb2.SingleUserResponse(user={"id": ctx.caller.user_id})
+
+
+def GetStatusCode(ctx: Context, request: Any) -> Any:
+    return status_codes.GetStatusCode(ctx, request)
 
 
 def ListStatusCodes(ctx: Context, request: Any) -> Any:

@@ -61,6 +61,19 @@ def test_calls_that_nobody_wrote_are_named(server: Running) -> None:
     assert "PostWorkflows" in done.message.status.details  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("code", [10000, 10010, 10020, 11101, 21200, 21355, 11005])
+def test_a_status_that_was_asked_for_is_no_failure(server: Running, code: int) -> None:
+    """GetStatusCode answers with the status itself; over REST the call went well whatever that status is about."""
+    answered = server.ask("GET", f"/v2/status_codes/{code}", token=None)
+    assert (answered.status, answered.code) == (200, code) and "retry-after" not in answered.headers
+    assert answered.json["status"]["description"]
+
+
+@pytest.mark.parametrize(("code", "status"), [("1", 404), ("999999", 404), ("x", 400), ("-1", 400), ("1e4", 400)])
+def test_a_status_that_is_none_is_refused(server: Running, code: str, status: int) -> None:
+    assert server.ask("GET", f"/v2/status_codes/{code}", token=None).status == status
+
+
 def test_functions_are_found_where_they_are_written() -> None:
     assert find("GetModel", [stub_rpcs]) is stub_rpcs.GetModel
     assert find("Context", [stub_rpcs]) is None, "an imported name is no call"
