@@ -67,6 +67,16 @@ def read(
     return settle(found, result, Checking(progress, memory_mb, seconds), seed=seed, as_given=layout.as_given)
 
 
+def drafts(path: Path, columns: Mapping[str, str] | None = None, *, keep_good: bool = False) -> ReadResult:
+    """What stands in a file or folder, as it stands there: no picture is opened, splits are only those that are told.
+
+    For who decodes and stores each input anyway. Raises InvalidRequest as `read` does.
+    """
+    result = ReadResult()
+    result.examples = recognise(path, columns, keep_good).drafts(result)
+    return result
+
+
 def recognise(path: Path, columns: Mapping[str, str] | None = None, keep_good: bool = False) -> Layout:
     """What `path` is, by its ending or by what the folder holds. Raises InvalidRequest where nothing fits."""
     if not path.exists():
@@ -124,7 +134,7 @@ def _folder(path: Path) -> Layout:
     ]
     if tables and not any(entry.is_dir() for entry in entries(path)):
         raise _nothing_fits(path, f"if {shown(tables[0])} tells the labels, give its path instead of the folder's")
-    return Layout("imagefolder", lambda result: [])
+    return Layout("imagefolder", lambda result: imagefolder.drafts(path, result))
 
 
 def _nothing_fits(path: Path, why: str) -> InvalidRequest:

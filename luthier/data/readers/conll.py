@@ -35,6 +35,7 @@ def drafts(path: Path, result: ReadResult, keep_good: bool = False) -> list[Exam
     if not keep_good:
         problems.refuse()
     result.rejected += [Rejected(f"line {number}", reason) for number, reason in sorted(problems.rows.items())]
+    result.unnamed |= {example.id for example in examples}
     return examples
 
 

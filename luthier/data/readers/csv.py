@@ -51,6 +51,8 @@ def drafts(
             problems.add(number, _twice(example.id, examples[example.id][0], table))
         else:
             examples[example.id] = number, example
+            if not _named(table, cells):
+                result.unnamed.add(example.id)
     if not keep_good:
         problems.refuse()
     result.rejected += [Rejected(f"row {number}", reason) for number, reason in sorted(problems.rows.items())]
@@ -80,6 +82,10 @@ def _table(path: Path, header: list[str], columns: Mapping[str, str] | None, row
         given[0] == "input" and bool(rows) and all(looks_like_picture(row[content]) for row in rows)
     )
     return _Table(path.resolve().parent, names, content, pictures)
+
+
+def _named(table: _Table, cells: Mapping[str, str]) -> bool:
+    return table.pictures or any(cells[table.names[name]] for name in ("inputid", "id") if name in table.names)
 
 
 def _example(table: _Table, number: int, cells: Mapping[str, str]) -> Example:

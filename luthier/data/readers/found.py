@@ -25,13 +25,15 @@ class Rejected:
 class ReadResult:
     """`examples` hold the unreadable pictures too, marked invalid; `rejected` says of every file left out why.
 
-    `notes` are sentences for the user: what was decided about splits, copies, odd names.
+    `notes` are sentences for the user: what was decided about splits, copies, odd names. `unnamed` are the ids that
+    readers made up, by where the inputs stand, as the data give them none.
     """
 
     examples: list[Example] = field(default_factory=list)
     concepts: list[RunConcept] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unnamed: set[str] = field(default_factory=set, compare=False)
 
 
 def name_problem(name: str) -> str:

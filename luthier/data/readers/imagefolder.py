@@ -64,6 +64,33 @@ def read(
     return result
 
 
+def drafts(folder: Path, result: ReadResult) -> list[Example]:
+    """An example per file in a class folder, nothing opened; pictures that lie beside the class folders have no label.
+
+    Files that are neither pictures nor texts by their ending are examples too: their content will tell.
+    """
+    root = folder.resolve()
+    if not folder.is_dir():
+        raise InvalidRequest(f"{folder} is not a folder; give one that holds a sub-folder of pictures per class")
+    beside = [] if _has_splits(root) else _beside_classes(root)
+    listed = _listed(folder, result)
+    taken = {file.id for file in beside}
+    result.rejected = [one for one in result.rejected if one.path not in taken]
+    return [_draft(file) for file in beside + listed]
+
+
+def _beside_classes(root: Path) -> list[_File]:
+    """Regular files right in the folder, which class folders alone would not hold."""
+    files = [entry for entry in entries(root) if not entry.is_dir(follow_symlinks=False)]
+    plain = [root / entry.name for entry in files if entry.is_file(follow_symlinks=False)]
+    return [_File(path, "", "", shown_path(path, root)) for path in plain]
+
+
+def _draft(file: _File) -> Example:
+    labels = {file.concept: 1} if file.concept else {}
+    return Example(file.id, "", file.split, labels, path=str(file.path))
+
+
 def _first_rejected(result: ReadResult) -> str:
     if not result.rejected:
         return ""

@@ -33,7 +33,7 @@ def drafts(
     problems = Problems(path)
     lines = list(enumerate(read_text(path).split("\n"), start=1))
     rows = ((number, _parsed(line, number, problems)) for number, line in lines if line.strip())
-    examples = _examples(rows, path, columns, problems)
+    examples = _examples(rows, path, columns, problems, result)
     return _settled(examples, result, problems, keep_good)
 
 
@@ -42,7 +42,8 @@ def drafts_of_list(
 ) -> list[Example]:
     """The same for a JSON file that is one list; rows count from 1."""
     problems = Problems(path)
-    return _settled(_examples(enumerate(rows, start=1), path, columns, problems), result, problems, keep_good)
+    examples = _examples(enumerate(rows, start=1), path, columns, problems, result)
+    return _settled(examples, result, problems, keep_good)
 
 
 def _parsed(line: str, number: int, problems: Problems) -> Any:
@@ -61,7 +62,11 @@ def _settled(examples: list[Example], result: ReadResult, problems: Problems, ke
 
 
 def _examples(
-    rows: Iterable[tuple[int, Any]], path: Path, columns: Mapping[str, str] | None, problems: Problems
+    rows: Iterable[tuple[int, Any]],
+    path: Path,
+    columns: Mapping[str, str] | None,
+    problems: Problems,
+    result: ReadResult,
 ) -> list[Example]:
     for name in columns or {}:
         if name not in COLUMNS:
@@ -72,10 +77,13 @@ def _examples(
         if number in problems.rows:
             continue
         try:
-            example = _example(_renamed(row, columns or {}), number, root)
+            renamed = _renamed(row, columns or {})
+            example = _example(renamed, number, root)
             if example.id in examples:
                 raise InvalidRequest(f"the id {shown(example.id)} was given to a row before")
             examples[example.id] = example
+            if "id" not in renamed and "image" not in renamed:
+                result.unnamed.add(example.id)
         except InvalidRequest as error:
             problems.add(number, error.details)
     return list(examples.values())

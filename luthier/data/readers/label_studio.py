@@ -29,6 +29,8 @@ def drafts(data: list[dict[str, Any]], path: Path, result: ReadResult, keep_good
     for index, task in enumerate(data):
         try:
             examples.append(_example(task, index, root))
+            if not task.get("id"):
+                result.unnamed.add(examples[-1].id)
         except InvalidRequest as error:
             if not keep_good:
                 raise InvalidRequest(f"{path}: task {index + 1} of {len(data)}: {error.details}") from error

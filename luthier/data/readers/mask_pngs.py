@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from luthier.data.formats import check_size, header_size, identify
-from luthier.data.pillow import open_with_pillow
+from luthier.data.mask_png import Numbers, numbers_of, runs_of
 from luthier.data.readers.csv import checked_name
 from luthier.data.readers.files import PICTURE_ENDINGS
 from luthier.data.readers.found import ReadResult, files_below, shown_path
@@ -24,8 +22,6 @@ from luthier.runs.run import RunConcept
 IMAGES, MASKS, CLASSES = "images", "masks", "classes.txt"
 UNLABELLED = 255
 BACKGROUND = "background"
-
-Numbers = npt.NDArray[np.uint8]
 
 
 def fits(folder: Path) -> bool:
@@ -64,19 +60,10 @@ def read_numbers(path: Path, root: Path) -> Numbers:
     """uint8 (H, W): the class of each pixel, palette numbers as they are stored. Raises a LuthierError."""
     if not path.is_file() or not path.resolve().is_relative_to(root):
         raise InvalidAnnotation("there is no such mask in the folder of the data")
-    data = path.read_bytes()
-    if identify(data) != "PNG" or (size := header_size(data, "PNG")) is None:
-        raise InvalidAnnotation("the mask is not a PNG")
-    check_size(*size)
     try:
-        image: Image.Image = open_with_pillow(data, "PNG").image
+        return numbers_of(path.read_bytes())
     except ImageDecodeError as error:
         raise InvalidAnnotation(error.details) from error
-    if image.mode not in ("P", "L", "1"):
-        raise InvalidAnnotation(
-            f"the mask's colours are {image.mode}; give one channel of 8 bits, whose values are numbers of classes"
-        )
-    return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
 
 
 def _regions(numbers: Numbers, names: list[str]) -> tuple[Region, ...]:
@@ -90,12 +77,7 @@ def _regions(numbers: Numbers, names: list[str]) -> tuple[Region, ...]:
 
 def region_of(inside: npt.NDArray[np.bool_], concept: str) -> Region:
     """The mask of a picture as runs down its columns."""
-    height, width = inside.shape
-    flat = inside.ravel(order="F")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    bounds = np.concatenate(([0], edges, [flat.size]))
-    runs = [int(run) for run in np.diff(bounds)]
-    return Region("mask", concept, runs=(width, height, *([0] if flat[0] else []), *runs))
+    return Region("mask", concept, runs=tuple(runs_of(inside)))
 
 
 def binary_mask(path: Path, root: Path, concept: str) -> Region:
