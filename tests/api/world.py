@@ -170,11 +170,10 @@ ENTRIES: dict[str, Entry] = {
 
 
 class World:
-    """A database and a dispatcher on it. `copy` gives another that starts from the same rows."""
+    """A database and a dispatcher on it. `copy` gives another (of SQLite) that starts from the same rows."""
 
-    def __init__(self, settings: Settings, blobs: Blobs, file: Path) -> None:
-        self._settings, self._blobs, self._file = settings, blobs, file
-        self.database = Database.at(file)
+    def __init__(self, settings: Settings, blobs: Blobs, database: Database) -> None:
+        self._settings, self._blobs, self.database = settings, blobs, database
         predictors = PredictorsClient(settings.predictors_socket)
         self.dispatcher = Dispatcher(self.database, blobs, predictors, settings, rpcs.MODULES)
         self._addresses = 0
@@ -182,8 +181,8 @@ class World:
     def copy(self, file: Path) -> "World":
         with self.database.read() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.copy(self._file, file)
-        return World(self._settings, self._blobs, file)
+        shutil.copy(self._settings.database_file, file)
+        return World(self._settings, self._blobs, Database.at(file))
 
     def ask(self, method: Method, request: Any, authorization: str | None) -> Answer:
         """Each from an address of its own, so that wrong tokens are judged and not counted."""
@@ -217,10 +216,10 @@ def _import(world: World) -> None:
         imports.add_items(connection, made.seq, [imports.Item(1, MARK, "", 30101, MARK)], made=0, present=0)
 
 
-def make_world(folder: Path) -> tuple[World, dict[str, str]]:
+def make_world(folder: Path, database_url: str = "") -> tuple[World, dict[str, str]]:
     """The world with everything of Bob's in it, and both users' tokens for everything."""
-    settings = Settings(data_dir=folder, disk_reserve_mb=1)
-    world = World(settings, Blobs(settings.blobs_folder, 1), settings.database_file)
+    settings = Settings(data_dir=folder, disk_reserve_mb=1, database_url=database_url)
+    world = World(settings, Blobs(settings.blobs_folder, 1), Database.of(settings))
     migrate(world.database)
     seqs, keys = {}, {}
     for id in (BOB, ANN):
