@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup test wire docs bench system-packages clean
+.PHONY: demo setup test chaos wire docs bench system-packages clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m luthier.commands.demo
@@ -17,6 +17,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy luthier
 	$(BIN)/python -m pytest
+
+chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises: half an hour
+	$(BIN)/python -m pytest tests/chaos --chaos --timeout=3600 -s
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training.py

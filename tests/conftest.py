@@ -17,6 +17,10 @@ for _variable in [name for name in os.environ if name.startswith(("LUTHIER_", "C
     del os.environ[_variable]  # a developer's own server must not be what is tested
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos", action="store_true", help="tests/chaos at the full size of its promises")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
