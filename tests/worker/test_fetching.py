@@ -4,6 +4,7 @@ import gzip
 import itertools
 import socket
 import ssl
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from luthier.errors import DownloadFailed, DownloadTooLarge, InvalidSettings, InvalidUrl, LuthierError, NoAddress
 from luthier.settings import Settings
 from luthier.store import urls
+from luthier.worker.fetching import addresses
 from luthier.worker.fetching.addresses import why_not_public
 from luthier.worker.fetching.fetcher import Dial, Fetcher, Limits, Resolve, dial
 from tests.worker.web import Play, Server, answer, by_path, certificate, dribble, redirect, serving, silent
@@ -293,6 +295,60 @@ def test_bad_G7_from_https_to_http(tmp_path: Path, canary: Server) -> None:
         fetcher = Fetcher(Settings(fetch_allow=f"{server.allow},{canary.allow}"), QUICK, trust=trust)
         with pytest.raises(DownloadFailed, match="https to http"):
             fetcher.fetch(urls.parse(f"https://127.0.0.1:{server.port}/"))
+
+
+# -- P26: all of it at once, seen from Python's own sockets ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def connects() -> list[object]:
+    """Every address that this process connects a socket to from here on; such a hook cannot be taken out again."""
+    seen: list[object] = []
+    sys.addaudithook(lambda event, given: seen.append(given[1]) if event == "socket.connect" else None)
+    return seen
+
+
+def test_p26_nothing_private_is_ever_connected_to(connects: list[object], canary: Server, canary_6: Server) -> None:
+    """Each target asked for itself, as what a public name resolves to, and at the end of a chain of redirects."""
+    private = [*G4, *G4_V4, "169.254.169.254", "fd00:ec2::254", "168.63.129.16", "127.0.0.1"]
+    hosts = [*G2, *(f"[{address}]" if ":" in address else address for address in private)]
+    targets = [*(f"http://{host}:{canary.port}/" for host in hosts), *G1, *G8, "http://metadata.google.internal/"]
+    targets += [f"http://{host}:{canary_6.port}/" for host in ("[::1]", "localhost", "[::ffff:127.0.0.1]")]
+    assert len(targets) >= 90
+    where = {"to": ""}
+
+    def hops(connection: socket.socket, question: str) -> None:
+        path = question.split(" ")[1]
+        redirect({"/": "/b", "/b": where["to"]}.get(path, "/"))(connection, question)
+
+    settings = Settings(fetch_ports=f"80,443,{canary.port},{canary_6.port}")
+    with serving(hops) as site:
+
+        def resolve(host: str, port: int, seconds: float) -> list[str]:
+            return [PUBLIC] if host == "site.example" else addresses.resolve(host, port, seconds)
+
+        fetcher = Fetcher(settings, QUICK, resolve, to_site(site))
+        del connects[:]
+        for target in targets:
+            where["to"] = target.replace("\n", "").replace("\r", "").replace("\0", "") or "file:///"
+            with pytest.raises(LuthierError):
+                fetcher.fetch(urls.parse(target))
+            with pytest.raises(LuthierError):
+                fetcher.fetch(urls.parse("http://site.example/"))
+        for address in private:
+            with pytest.raises(InvalidUrl):
+                Fetcher(settings, QUICK, lambda *_, found=address: [PUBLIC, found]).fetch(
+                    urls.parse("http://a.example/")
+                )
+        assert set(connects) == {("127.0.0.1", site.port)}
+        assert len(connects) == site.connections >= 2 * len(targets)
+
+
+def to_site(site: Server) -> Dial:
+    """The public address leads to the site; any other address would be dialled as it is, and seen."""
+    return lambda address, port, seconds: dial(
+        *(("127.0.0.1", site.port) if address == PUBLIC else (address, port)), seconds
+    )
 
 
 # -- G10, G11: servers that misbehave ----------------------------------------------------------------------------------
