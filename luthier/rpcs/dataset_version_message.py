@@ -1,14 +1,14 @@
 """A DatasetVersion as it is shown, and the split that its metadata asks for. Next: `dataset_versions`."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from clarifai_grpc.grpc.api import resources_pb2
 from google.protobuf.struct_pb2 import Struct, Value
 
 from luthier.errors import InvalidRequest, shown
 from luthier.rpcs.context import status, timestamp
+from luthier.rpcs.dataset_metrics import whole_metrics
 from luthier.settings import Settings
 from luthier.store.dataset_versions import DEFAULT_SPLIT, DatasetVersionRow
 from luthier.store.exports import Export, Format, Status
@@ -81,24 +81,3 @@ def shown_export(settings: Settings, export: Export) -> resources_pb2.DatasetVer
     if export.status == Status.DONE:
         shown.url = signed_export_url(settings, export.id)
     return shown
-
-
-def whole_metrics(counts: Mapping[str, Any]) -> resources_pb2.DatasetVersionMetrics:
-    metrics = _metrics(int(counts.get("inputs", 0)), int(counts.get("positive_tags", 0)))
-    metrics.unlabeled_inputs_count.value = int(counts.get("unlabeled_inputs", 0))
-    return metrics
-
-
-def concept_metrics(counts: Mapping[str, int]) -> resources_pb2.DatasetVersionMetrics:
-    positive, negative = int(counts.get("positive", 0)), int(counts.get("negative", 0))
-    return _metrics(positive + negative, positive)
-
-
-def _metrics(inputs: int, positive_tags: int) -> resources_pb2.DatasetVersionMetrics:
-    """The published SDK reads these four wrappers, so they are there even where they hold 0."""
-    metrics = resources_pb2.DatasetVersionMetrics()
-    metrics.inputs_count.value = inputs
-    metrics.positive_input_tags_count.value = positive_tags
-    metrics.bounding_boxes_count.SetInParent()
-    metrics.polygons_count.SetInParent()
-    return metrics

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Value
 
 from luthier.errors import DatasetVersionConflict, DoesNotExist, InvalidRequest, shown
 from luthier.rpcs import codes
 from luthier.rpcs.context import Context, Page, app_of, batch_of, page_of
-from luthier.rpcs.dataset_version_message import concept_metrics, shown_info, shown_version, split_of, whole_metrics
+from luthier.rpcs.dataset_metrics import groups_of
+from luthier.rpcs.dataset_version_message import shown_info, shown_version, split_of
 from luthier.rpcs.datasets import find_dataset, refuse_in_use
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.patching import action_of, kept, patch
@@ -21,7 +21,6 @@ from luthier.store.resources import AppRow, Row
 
 FIELDS = ("description", "metadata", "visibility")
 _FAILED = 64020
-_GROUPS = resources_pb2.DatasetVersionMetricsGroupType
 
 
 def PostDatasetVersions(
@@ -91,13 +90,13 @@ def ListDatasetVersionMetricsGroups(
 ) -> service_pb2.MultiDatasetVersionMetricsGroupResponse:
     """Nothing until the version is ready: the published SDK asks again as long as an answer has only its status."""
     page = page_of(request)
-    _known(request.types, _GROUPS.values(), "types")
+    _known(request.types, resources_pb2.DatasetVersionMetricsGroupType.values(), "types")
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         row = find_version(connection, app, request.dataset_id, request.dataset_version_id)
     if row.status == _FAILED:
         raise DatasetVersionConflict(f"the version could not be made: {row.details}; make another")
-    groups = _groups(row) if row.status == codes.DATASET_VERSION_READY else []
+    groups = list(groups_of(row.counts)) if row.status == codes.DATASET_VERSION_READY else []
     wanted = _filtered(groups, request, page)
     return service_pb2.MultiDatasetVersionMetricsGroupResponse(dataset_version_metrics_groups=wanted)
 
@@ -168,31 +167,16 @@ def _split_value(version: resources_pb2.DatasetVersion) -> object:
     return MessageToDict(version.metadata).get("split")
 
 
-def _groups(row: DatasetVersionRow) -> list[resources_pb2.DatasetVersionMetricsGroup]:
-    whole = resources_pb2.DatasetVersionMetricsGroup(
-        type=_GROUPS.INPUT_TYPE, value=Value(string_value="total"), metrics=whole_metrics(row.counts)
-    )
-    per_concept: dict[str, dict[str, int]] = row.counts.get("per_concept", {})
-    concepts = [
-        resources_pb2.DatasetVersionMetricsGroup(
-            type=_GROUPS.CONCEPT_ID, value=Value(string_value=id), metrics=concept_metrics(counts)
-        )
-        for id, counts in sorted(per_concept.items())
-    ]
-    return [whole, *concepts]
-
-
 def _filtered(
     groups: Sequence[resources_pb2.DatasetVersionMetricsGroup],
     request: service_pb2.ListDatasetVersionMetricsGroupsRequest,
     page: Page,
 ) -> list[resources_pb2.DatasetVersionMetricsGroup]:
-    values = [value.string_value for value in request.values]
     found = [
         group
         for group in groups
         if (not request.types or group.type in request.types)
-        and (not values or group.value.string_value in values)
+        and (not request.values or group.value in request.values)
         and (not request.parent_paths or group.parent_path in request.parent_paths)
     ]
     unpaged = not request.page and not request.per_page  # the SDK asks once, for all

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Value
 from sqlalchemy import select
 
 from luthier.errors import DatasetVersionConflict, DoesNotExist, DuplicateId, InvalidRequest
@@ -82,9 +84,11 @@ def delete_version(ctx: Context, in_app: App, *ids: str) -> None:
     DeleteDatasetVersions(ctx, request)
 
 
-def metrics(ctx: Context, in_app: App, id: str) -> service_pb2.MultiDatasetVersionMetricsGroupResponse:
+def metrics(
+    ctx: Context, in_app: App, id: str, **wanted: object
+) -> service_pb2.MultiDatasetVersionMetricsGroupResponse:
     request = service_pb2.ListDatasetVersionMetricsGroupsRequest(
-        user_app_id=in_app, dataset_id="all", dataset_version_id=id
+        user_app_id=in_app, dataset_id="all", dataset_version_id=id, **wanted
     )
     return ListDatasetVersionMetricsGroups(ctx, request)
 
@@ -95,11 +99,11 @@ def seq_of(ctx: Context, id: str) -> int:
         return int(connection.execute(select(table.c.seq).where(table.c.id == id)).scalar_one())
 
 
-def make_ready(ctx: Context, id: str) -> None:
+def make_ready(ctx: Context, id: str, counts: Mapping[str, object] = COUNTS) -> None:
     """What the worker does at the end of a snapshot."""
     with ctx.database.write() as connection:
         assert snapshots.begin(connection, seq_of(ctx, id))
-        assert snapshots.ready(connection, seq_of(ctx, id), "0" * 64, COUNTS)
+        assert snapshots.ready(connection, seq_of(ctx, id), "0" * 64, dict(counts))
 
 
 def train_on(ctx: Context, in_app: App, id: str) -> int:
@@ -272,6 +276,56 @@ def test_the_sdk_can_add_the_metrics_up(ctx: Context, in_app: App) -> None:
     inputs, annotations = DisplayUploadStatus.get_dataset_version_stats(metrics(ctx, in_app, "v1"))
     assert inputs == {"total": "3"}
     assert annotations == {"concepts": 2, "bboxes": 0, "polygons": 0}
+
+
+DRAWN = {
+    "inputs": 4,
+    "unlabeled_inputs": 0,
+    "positive_tags": 1,
+    "regions": 6,
+    "region_inputs": 3,
+    "positive_region_tags": 6,
+    "kinds": {"boxes": 3, "masks": 2, "spans": 1},
+    "per_concept": {
+        "cat": {"positive": 1, "negative": 1, "region_inputs": 2, "regions_only": 1, "boxes": 3, "masks": 2},
+        "dog": {"positive": 0, "negative": 0, "region_inputs": 1, "regions_only": 1, "spans": 1},
+    },
+    "per_input": {"boxes": {"1": 1, "2": 1}, "masks": {"2": 1}, "spans": {"1": 1}},
+}
+
+
+def test_metrics_count_regions_by_concept_and_by_number(ctx: Context, in_app: App) -> None:
+    freeze(ctx, in_app, Version(id="v1"))
+    make_ready(ctx, "v1", DRAWN)
+    total, cat, dog, *by_number = metrics(ctx, in_app, "v1").dataset_version_metrics_groups
+    assert (total.metrics.bounding_boxes_count.value, total.metrics.masks_count.value) == (3, 2)
+    assert (total.metrics.regions_count.value, total.metrics.region_inputs_count.value) == (6, 3)
+    assert total.metrics.positive_region_tags_count.value == 6
+    assert (cat.metrics.inputs_count.value, cat.metrics.positive_input_tags_count.value) == (3, 1)
+    assert (cat.metrics.bounding_boxes_count.value, cat.metrics.positive_region_tags_count.value) == (3, 5)
+    assert (dog.metrics.inputs_count.value, dog.metrics.positive_region_tags_count.value) == (1, 1)
+    assert [(one.type, one.value.number_value, one.metrics.inputs_count.value) for one in by_number] == [
+        (20, 1, 1),
+        (20, 2, 1),
+        (23, 2, 1),
+    ]
+    assert by_number[1].metrics.bounding_boxes_count.value == 2
+    assert read(ctx, in_app, "v1").metrics["/"] == total.metrics
+
+
+def test_metrics_groups_are_narrowed_and_paged(ctx: Context, in_app: App) -> None:
+    freeze(ctx, in_app, Version(id="v1"))
+    make_ready(ctx, "v1", DRAWN)
+
+    def values(**wanted: object) -> list[object]:
+        groups = MessageToDict(metrics(ctx, in_app, "v1", **wanted)).get("datasetVersionMetricsGroups", [])
+        return [group["value"] for group in groups]
+
+    assert values() == ["total", "cat", "dog", 1, 2, 2]
+    assert values(types=[20, 23]) == [1, 2, 2]
+    assert values(values=[Value(string_value="dog"), Value(number_value=1)]) == ["dog", 1]
+    assert values(page=2, per_page=2) == ["dog", 1]
+    assert values(parent_paths=["/elsewhere"]) == []
 
 
 def test_metrics_of_a_failed_version_say_why(ctx: Context, in_app: App) -> None:
