@@ -49,7 +49,8 @@ class Judge(Protocol):
 class Recipe(Protocol):
     """One family of models. Everything it needs to know stands in the spec that it is made from."""
 
-    input_kind: str  # "image"
+    input_kind: str  # "image", "text"
+    varied: bool  # whether examples differ in size: batches then gather those of like size
     plan: Plan
     concept_ids: list[str]
 

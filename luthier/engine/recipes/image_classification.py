@@ -1,7 +1,6 @@
 """Pictures to concepts: one concept each (softmax) or any number (a sigmoid each). Next: `augment`, `metrics`."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +9,10 @@ from torch.nn import functional
 
 from luthier.catalog.plan import ImagePlan
 from luthier.data.decode import decode_resized
-from luthier.engine import augment, backbones, metrics
+from luthier.engine import augment, backbones, classification
+from luthier.engine.classification import ClassificationJudge
 from luthier.engine.plans import plan_of
-from luthier.engine.recipe import Answer, Batch, Encoded, Scores
+from luthier.engine.recipe import Answer, Batch, Encoded
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
 
@@ -21,6 +21,7 @@ class ImageClassification:
     """The verbs for visual classifiers. A batch: "images", uint8 (B, 3, S, S), and "targets", float (B, C)."""
 
     input_kind = "image"
+    varied = False
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
@@ -42,17 +43,14 @@ class ImageClassification:
         return network
 
     def unusable(self, example: Example) -> str:
-        positives = sum(example.labels.get(concept) == 1 for concept in self.concept_ids)
-        if self.plan.mutually_exclusive and positives != 1:
-            return "no positive concept" if positives == 0 else f"{positives} positive concepts where one is allowed"
-        return ""
+        return classification.unusable(example, self.concept_ids, exclusive=self.plan.mutually_exclusive)
 
     def concepts_in(self, example: Example) -> Iterable[str]:
-        return [concept for concept, value in example.labels.items() if value == 1]
+        return classification.concepts_in(example)
 
     def encode(self, data: bytes, example: Example) -> Encoded:
-        target = np.array([example.labels.get(concept) == 1 for concept in self.concept_ids], dtype=np.uint8)
-        return {"image": decode_resized(data, self.plan.image_size, self.plan.resize), "target": target}
+        image = decode_resized(data, self.plan.image_size, self.plan.resize)
+        return {"image": image, "target": classification.target_of(example, self.concept_ids)}
 
     def example_of(self, number: int) -> Encoded:
         side, concepts = self.plan.image_size, len(self.concept_ids)
@@ -66,14 +64,15 @@ class ImageClassification:
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         images = augment.augment(batch["images"], self.plan, generator)
-        images, targets = augment.mix(images, self._smoothed(batch["targets"]), self.plan, generator)
+        targets = classification.smoothed(
+            batch["targets"], self.plan.label_smoothing, exclusive=self.plan.mutually_exclusive
+        )
+        images, targets = augment.mix(images, targets, self.plan, generator)
         return {"images": images, "targets": targets}
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         logits = network(self._normalised(batch["images"])).float()
-        if self.plan.mutually_exclusive:
-            return functional.cross_entropy(logits, batch["targets"])
-        return functional.binary_cross_entropy_with_logits(logits, batch["targets"])
+        return classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
 
     def predict(self, network: nn.Module, batch: Batch) -> Batch:
         """ "values": probabilities, (B, C)."""
@@ -86,7 +85,7 @@ class ImageClassification:
     def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
         return [{"values": values} for values in predicted["values"].tolist()]
 
-    def judge(self) -> "ClassificationJudge":
+    def judge(self) -> ClassificationJudge:
         return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
@@ -95,38 +94,12 @@ class ImageClassification:
         return scaled.contiguous(memory_format=torch.channels_last)
 
     def _activated(self, logits: torch.Tensor) -> torch.Tensor:
-        return logits.softmax(1) if self.plan.mutually_exclusive else logits.sigmoid()
-
-    def _smoothed(self, targets: torch.Tensor) -> torch.Tensor:
-        """Label smoothing: towards the mean of all classes (softmax) or towards one half (sigmoid)."""
-        amount = self.plan.label_smoothing
-        if amount == 0:
-            return targets
-        towards = 1 / targets.shape[1] if self.plan.mutually_exclusive else 0.5
-        return targets * (1 - amount) + towards * amount
+        return classification.probabilities(logits, exclusive=self.plan.mutually_exclusive)
 
 
 def _of_length_one(head: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     """What the head is given, (B, features), scaled to length 1."""
     return (functional.normalize(arguments[0].float(), dim=-1),)
-
-
-class ClassificationJudge:
-    """Keeps the probabilities, a few bytes per example: a ROC AUC needs them all."""
-
-    def __init__(self, concepts: list[str], *, exclusive: bool) -> None:
-        self.concepts = concepts
-        self.exclusive = exclusive
-        self.predicted: list[Any] = [np.empty((0, len(concepts)), dtype=np.float32)]
-        self.truth: list[Any] = [np.empty((0, len(concepts)), dtype=bool)]
-
-    def add(self, predicted: Batch, batch: Batch) -> None:
-        self.predicted.append(predicted["values"].numpy())
-        self.truth.append(batch["targets"].numpy() > 0.5)
-
-    def scores(self) -> Scores:
-        predicted, truth = np.concatenate(self.predicted), np.concatenate(self.truth)
-        return metrics.score(predicted, truth, self.concepts, exclusive=self.exclusive)
 
 
 RECIPE = ImageClassification
