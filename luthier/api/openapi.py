@@ -76,11 +76,16 @@ class _Paths:
 
     def add(self, route: Route, operation: Json) -> None:
         """The first of two calls with one path and verb counts, as in `routes`."""
-        template = self._by_shape.setdefault(_PARAMETER.sub("{}", route.path), route.path)
+        template = self._by_shape.setdefault(_PARAMETER.sub("{}", route.path), _without_dots(route.path))
         names = zip(_PARAMETER.findall(route.path), _PARAMETER.findall(template), strict=True)
         own = [_path_parameter(field, shown) for field, shown in names]
         operation["parameters"] = own + operation["parameters"]
         self.found.setdefault(template, {}).setdefault(route.verb.lower(), operation)
+
+
+def _without_dots(path: str) -> str:
+    """{user_app_id.user_id} as {user_id}: many programs that read such documents cannot do with dots in these names."""
+    return _PARAMETER.sub(lambda found: "{" + found[1].rpartition(".")[2] + "}", path)
 
 
 def _path_parameter(field: str, name: str) -> Json:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from luthier import rpcs
 from luthier.api.dispatch import find
@@ -39,6 +40,19 @@ def test_every_path_reaches_the_call_that_it_names() -> None:
         assert sorted(named) == sorted(re.findall(r"\{([^}]+)\}", path))
 
 
+def test_it_is_openapi_by_the_standards_own_schema() -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(WHOLE).iter_errors()] == []
+
+
+def test_names_in_paths_are_plain_and_single() -> None:
+    """Generators of clients make identifiers of them; the field that each one fills stands in its description."""
+    for path, _, _ in operations():
+        names = re.findall(r"\{([^}]+)\}", path)
+        assert len(names) == len(set(names)) and all(name.isidentifier() for name in names), path
+    call = WHOLE["paths"]["/v2/users/{user_id}/apps/{app_id}/inputs"]["post"]
+    assert [one["description"] for one in call["parameters"]] == ["user_app_id.user_id", "user_app_id.app_id"]
+
+
 def test_every_reference_is_there() -> None:
     def references(value: Any) -> list[str]:
         if isinstance(value, dict):
@@ -62,7 +76,7 @@ def test_fields_look_as_they_do_in_answers() -> None:
 
 
 def test_scopes_and_words_are_told() -> None:
-    call = WHOLE["paths"]["/v2/users/{user_app_id.user_id}/apps/{user_app_id.app_id}/inputs"]["get"]
+    call = WHOLE["paths"]["/v2/users/{user_id}/apps/{app_id}/inputs"]["get"]
     assert call["security"] == [{"key": sorted(BY_NAME["ListInputs"].scopes)}]
     assert {"page", "per_page", "status.code"} <= {one["name"] for one in call["parameters"]}
     assert WHOLE["paths"]["/v2/status_codes"]["get"]["security"] == []
