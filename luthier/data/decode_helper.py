@@ -1,7 +1,7 @@
 """The process that decodes files that nobody has vouched for: memory-limited, killed when it takes too long.
 
-`python -m luthier.data.decode_helper --memory-mb N` reads JSON lines {"path": …} and answers each, in order, with a
-line of DecodeResult's fields. It ends with its standard input. Next: `decode_pool`, which starts and restarts it.
+`python -m luthier.data.decode_helper --memory-mb N` reads JSON lines {"path": …, "mask": …} and answers each with a
+line of DecodeResult's fields, in order. It ends with its standard input. Next: `decode_pool`, which starts it.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.data.decode import examine
+from luthier.data.mask_png import runs_of_png
 from luthier.errors import ImageDecodeError, LuthierError
 
 
@@ -28,7 +29,7 @@ def limit_memory(megabytes: int) -> bool:
     return False
 
 
-def answer(path: Path) -> dict[str, Any]:
+def answer(path: Path, mask: bool = False) -> dict[str, Any]:
     """What `DecodeResult` holds, for the file at `path`; only a crash of the process keeps this from returning."""
     try:
         data = path.read_bytes()
@@ -37,10 +38,15 @@ def answer(path: Path) -> dict[str, Any]:
     except MemoryError:
         return _failed(ImageDecodeError.code, "the file is larger than the decoder's memory")
     try:
-        found = {"ok": True, **asdict(examine(data))}
+        found = {"ok": True, **(_mask(data) if mask else asdict(examine(data)))}
     except LuthierError as error:
         found = _failed(error.code, error.details)
     return {**found, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _mask(data: bytes) -> dict[str, Any]:
+    runs = runs_of_png(data)
+    return {"width": runs[0], "height": runs[1], "format": "PNG", "runs": runs}
 
 
 def _failed(code: int, details: str) -> dict[str, Any]:
@@ -52,7 +58,8 @@ def main() -> None:
     parser.add_argument("--memory-mb", type=int, required=True)
     limit_memory(parser.parse_args().memory_mb)
     for line in sys.stdin.buffer:
-        sys.stdout.write(json.dumps(answer(Path(json.loads(line)["path"]))) + "\n")
+        asked = json.loads(line)
+        sys.stdout.write(json.dumps(answer(Path(asked["path"]), asked["mask"])) + "\n")
         sys.stdout.flush()
 
 

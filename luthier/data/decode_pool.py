@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Self
@@ -32,6 +32,7 @@ class DecodeResult:
     """`code` is the wire's status code of what is wrong (47104, 30101, 30300), 0 for a good picture.
 
     `width` and `height` are of the upright picture; `sha256` is of the bytes that were read, "" where none were.
+    `runs` are a mask's, as the manifest has them, where it was asked for as one.
     """
 
     ok: bool
@@ -42,6 +43,7 @@ class DecodeResult:
     format: str = ""
     animated: bool = False
     sha256: str = ""
+    runs: list[int] = field(default_factory=list)
 
 
 class DecodeProcess:
@@ -60,12 +62,19 @@ class DecodeProcess:
 
     def check_many(self, paths: Sequence[Path]) -> list[DecodeResult]:
         """The same for many files, in order; files are sent ahead, so that small ones cost no round trip each."""
+        return self._ask(paths, mask=False)
+
+    def masks(self, paths: Sequence[Path]) -> list[DecodeResult]:
+        """The same for masks, with their runs."""
+        return self._ask(paths, mask=True)
+
+    def _ask(self, paths: Sequence[Path], mask: bool) -> list[DecodeResult]:
         results: list[DecodeResult] = []
         suspect = -1  # a file over which a helper died; it may have been killed for no fault of the file's
         with self._lock:
             while len(results) < len(paths):
                 helper = self._ready()
-                results += helper.answers(paths[len(results) :], self._seconds)
+                results += helper.answers(paths[len(results) :], mask, self._seconds)
                 if len(results) == len(paths):
                     break
                 crash = self._ended(helper)
@@ -118,12 +127,12 @@ class _Helper:
         self._received = b""
         self._fresh = True
 
-    def answers(self, paths: Sequence[Path], seconds: float) -> list[DecodeResult]:
+    def answers(self, paths: Sequence[Path], mask: bool, seconds: float) -> list[DecodeResult]:
         """Answers in order; fewer than `paths` where the helper died or took longer than `seconds` over the next."""
         results: list[DecodeResult] = []
         waiting = iter(paths)
         unanswered: deque[int] = deque()  # lengths of the lines in the pipe
-        self._send(waiting, unanswered)
+        self._send(waiting, mask, unanswered)
         while len(results) < len(paths):
             line = self._line(time.monotonic() + seconds + (START_SECONDS if self._fresh else 0))
             if line is None:
@@ -132,14 +141,14 @@ class _Helper:
             results.append(DecodeResult(**json.loads(line)))
             unanswered.popleft()
             if len(unanswered) <= WINDOW // 2:
-                self._send(waiting, unanswered)
+                self._send(waiting, mask, unanswered)
         return results
 
-    def _send(self, paths: Iterator[Path], unanswered: deque[int]) -> None:
+    def _send(self, paths: Iterator[Path], mask: bool, unanswered: deque[int]) -> None:
         """Sends on until WINDOW files are on their way. A pipe is never filled: writing to it would block."""
         lines = []
         while len(unanswered) < WINDOW and sum(unanswered) < PIPE_BYTES and (path := next(paths, None)):
-            lines.append(json.dumps({"path": str(path)}).encode() + b"\n")
+            lines.append(json.dumps({"path": str(path), "mask": mask}).encode() + b"\n")
             unanswered.append(len(lines[-1]))
         if lines:
             with suppress(BrokenPipeError):  # it died; the missing answer tells

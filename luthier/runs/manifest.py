@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 SPLITS = ("train", "val", "test")
-REGION_KINDS = ("box", "polygon", "mask", "span")
+REGION_KINDS = ("box", "polygon", "mask", "point", "span")
 CHAT_ROLES = ("system", "user", "assistant", "tool")
 COMPLETION_ROLES = ("prompt", "completion")  # plain text and what follows it, without a chat's form
 ROLES = (*CHAT_ROLES, *COMPLETION_ROLES)
@@ -17,10 +17,10 @@ ROLES = (*CHAT_ROLES, *COMPLETION_ROLES)
 class Region:
     """A labelled part of an input. `concept` is a concept's id.
 
-    `points` by `kind`: box left, top, right, bottom; polygon x, y, x, y, …; both as fractions 0..1 of the upright
-    picture's width and height. span: start, end in characters of the text, end excluded. mask: none, its pixels are
-    `runs`: width, height, then lengths of runs that alternate between outside and inside, outside first, down the
-    columns from the left (COCO's uncompressed order). Regions of one `group` above 0 are parts of one object.
+    `points` by `kind`: box left, top, right, bottom; polygon x, y, x, y, …; point x, y; all as fractions 0..1 of the
+    upright picture's width and height. span: start, end in characters of the text, end excluded. mask: none, its
+    pixels are `runs`: width, height, then lengths of runs that alternate between outside and inside, outside first,
+    down the columns from the left (COCO's uncompressed order). Regions of one `group` above 0 are parts of one object.
     """
 
     kind: str

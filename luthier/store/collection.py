@@ -17,7 +17,7 @@ from luthier.errors import CorruptFile
 from luthier.store.blobs import TEMPORARY, Blobs
 from luthier.store.database import Database
 from luthier.store.snapshots import Status
-from luthier.store.tables import dataset_exports, dataset_versions, inputs
+from luthier.store.tables import dataset_exports, dataset_versions, inputs, masks
 
 GRACE_SECONDS = 3600.0
 TEMPORARY_SECONDS = 60.0  # an unfinished file that nobody has written to for so long has lost its writer
@@ -30,8 +30,8 @@ def collect(
 ) -> int:
     """Removes blobs older than the grace time that nothing names; returns how many.
 
-    What names a blob: an input, a dataset version, an export of one, a line of a dataset version's manifest, a line
-    of one of `manifests` (those of running trainings). While a dataset version is being frozen nothing is removed.
+    What names a blob: an input, a mask, a dataset version, an export of one, a line of a dataset version's manifest, a
+    line of one of `manifests` (those of running trainings). While a dataset version is being frozen nothing is removed.
     """
     with _alone(blobs) as alone:
         return _collect(database, blobs, manifests, time.time() - grace_seconds) if alone else 0
@@ -75,6 +75,7 @@ def _without_rows(connection: Connection, shas: set[str]) -> set[str]:
         unnamed -= set(connection.execute(select(inputs.c.blob).where(inputs.c.blob.in_(some))).scalars())
         named = select(dataset_versions.c.manifest).where(dataset_versions.c.manifest.in_(some))
         unnamed -= set(connection.execute(named).scalars())
+        unnamed -= set(connection.execute(select(masks.c.blob).where(masks.c.blob.in_(some))).scalars())
         exported = select(dataset_exports.c.blob).where(dataset_exports.c.blob.in_(some))
         unnamed -= set(connection.execute(exported).scalars())
     return unnamed

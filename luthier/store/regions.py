@@ -5,15 +5,17 @@ per annotation that has regions. A concept that is deleted takes its labels with
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
 from luthier.store.tables import annotations, concepts, masks, region_labels, regions
 
 COUNTING = 24150  # wire status of an annotation that counts
+_NAMED_AT_ONCE = 10_000  # databases take some 32,000 parameters in a statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,46 @@ def of_inputs(connection: Connection, inputs: Sequence[int]) -> Iterator[tuple[i
     )
     for input, annotation, rows in connection.execute(query):
         yield input, annotation, unpacked(rows)
+
+
+class Marked(NamedTuple):
+    """A region of an input as it is frozen: concepts by id; regions of one `group` above 0 are parts of one object."""
+
+    kind: str
+    points: tuple[float, ...]
+    labels: dict[str, int]
+    blob: str = ""
+    group: int = 0
+
+
+def marked(connection: Connection, inputs: Sequence[int]) -> dict[int, list[Marked]]:
+    """By input, in order; concepts that have been deleted are left out."""
+    found: dict[int, list[tuple[RegionRow, tuple[int, str]]]] = defaultdict(list)
+    for input, annotation, rows in of_inputs(connection, inputs):
+        found[input] += [(row, (annotation, row.object)) for row in rows]
+    seqs = {seq for rows in found.values() for row, _ in rows for seq in row.labels}
+    ids = _ids(connection, sorted(seqs))
+    return {input: _grouped(rows, ids) for input, rows in found.items()}
+
+
+def _grouped(rows: Sequence[tuple[RegionRow, tuple[int, str]]], ids: Mapping[int, str]) -> list[Marked]:
+    """Objects of several parts are numbered from 1, in order."""
+    parts = Counter(object for row, object in rows if row.object)
+    numbers: dict[tuple[int, str], int] = {}
+    made = []
+    for row, object in rows:
+        group = numbers.setdefault(object, len(numbers) + 1) if parts[object] > 1 else 0
+        labels = {ids[seq]: value for seq, value in row.labels.items() if seq in ids}
+        made.append(Marked(row.kind, row.points, labels, row.blob, group))
+    return made
+
+
+def _ids(connection: Connection, seqs: Sequence[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for start in range(0, len(seqs), _NAMED_AT_ONCE):
+        some = select(concepts.c.seq, concepts.c.id).where(concepts.c.seq.in_(seqs[start : start + _NAMED_AT_ONCE]))
+        found |= {int(seq): str(id) for seq, id in connection.execute(some)}
+    return found
 
 
 def packed(rows: Sequence[RegionRow]) -> str:

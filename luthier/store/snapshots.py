@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, union_all, update
 
+from luthier.store import regions
 from luthier.store.database import now
-from luthier.store.tables import annotations, concepts, dataset_inputs, dataset_versions, inputs, labels
+from luthier.store.regions import Marked
+from luthier.store.tables import annotations, concepts, dataset_inputs, dataset_versions, inputs, labels, region_labels
 
 PAGE = 1000  # rows per query
-COUNTING = 24150  # wire status of an annotation that counts
+COUNTING = regions.COUNTING
 PENDING_INPUT, GOOD_INPUT = 30001, 30000
 TRAINING_ORIGIN = 2
 
@@ -46,7 +48,7 @@ class DatasetVersion:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An input of the version being frozen, with its labels: concept id -> 1 or 0."""
+    """An input of the version being frozen, with its labels: concept id -> 1 or 0, and its regions."""
 
     id: str
     blob: str
@@ -56,6 +58,7 @@ class Member:
     width: int
     height: int
     labels: dict[str, int]
+    regions: list[Marked]
 
 
 def by_seq(connection: Connection, seq: int) -> DatasetVersion | None:
@@ -100,11 +103,12 @@ def members(connection: Connection, version: DatasetVersion, concept_ids: Sequen
         order = _order(version)
         some = _members(version, concept_ids).where(order > after).order_by(order).limit(PAGE)
         rows = connection.execute(some).mappings().all()
-        labelled = _labels(connection, [row["seq"] for row in rows])
+        seqs = [row["seq"] for row in rows]
+        labelled, marked = _labels(connection, seqs), regions.marked(connection, seqs)
         for row in rows:
             after = row["position"]
             values = {name: row[name] for name in ("id", "blob", "status", "details", "split", "width", "height")}
-            yield Member(**values, labels=labelled[row["seq"]])
+            yield Member(**values, labels=labelled[row["seq"]], regions=marked.get(row["seq"], []))
         if len(rows) < PAGE:
             return
 
@@ -114,13 +118,17 @@ def _members(version: DatasetVersion, concept_ids: Sequence[str]) -> Any:
     if version.dataset is not None:
         joined = dataset_inputs.join(inputs, inputs.c.seq == dataset_inputs.c.input)
         return select(inputs, order).select_from(joined).where(dataset_inputs.c.dataset == version.dataset)
-    carrying = (
-        select(labels.c.input)
-        .join(concepts, concepts.c.seq == labels.c.concept)
-        .join(annotations, annotations.c.seq == labels.c.annotation)
+    carrying = union_all(*(_carrying(table, version, concept_ids) for table in (labels, region_labels)))
+    return select(inputs, order).where(inputs.c.app == version.app, inputs.c.seq.in_(carrying))
+
+
+def _carrying(table: Table, version: DatasetVersion, concept_ids: Sequence[str]) -> Select[Any]:
+    return (
+        select(table.c.input)
+        .join(concepts, concepts.c.seq == table.c.concept)
+        .join(annotations, annotations.c.seq == table.c.annotation)
         .where(concepts.c.app == version.app, concepts.c.id.in_(concept_ids), annotations.c.status == COUNTING)
     )
-    return select(inputs, order).where(inputs.c.app == version.app, inputs.c.seq.in_(carrying))
 
 
 def _order(version: DatasetVersion) -> ColumnElement[int]:

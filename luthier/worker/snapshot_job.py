@@ -6,24 +6,30 @@ Subject: seq of the dataset version. A training without a named version freezes 
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import Connection
 
+from luthier.data.decode_pool import DecodeResult
 from luthier.data.split import DEFAULT_RATIOS, Item, assign_splits
-from luthier.errors import DatasetVersionConflict
-from luthier.runs.manifest import SPLITS, Example, write_manifest
+from luthier.errors import DatasetVersionConflict, InvalidAnnotation
+from luthier.runs.manifest import SPLITS, Example, Region, write_manifest
 from luthier.store import jobs, snapshots
 from luthier.store.jobs import Job
+from luthier.store.regions import Marked
 from luthier.store.snapshots import GOOD_INPUT, PENDING_INPUT, DatasetVersion, Member
+from luthier.worker.frozen_counts import Counts
+from luthier.worker.frozen_regions import Masks, regions_of
 from luthier.worker.lease import Interrupted, Why
 from luthier.worker.work import Work
 
 WAIT_SECONDS = 300.0  # for inputs that are still being checked, since their number last changed
 POLL_SECONDS = 0.2
 FREEZING = "freeze-"  # a working folder in the data folder
+AT_ONCE = 32  # inputs whose masks are decoded and held together
 
 
 class SnapshotJob:
@@ -83,43 +89,23 @@ def _wait_for_inputs(work: Work, seq: int, concept_ids: Sequence[str]) -> Datase
 _MEMBER = tuple(f.name for f in fields(Member))
 
 
-@dataclass
-class _Counts:
-    """What is told of a version: rows, rows without a label, positive labels, and so on."""
-
-    inputs: int = 0
-    unlabeled_inputs: int = 0
-    positive_tags: int = 0
-    invalid: int = 0
-    per_concept: dict[str, dict[str, int]] = field(default_factory=dict)
-    splits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-
-    def add(self, member: Member) -> None:
-        self.inputs += 1
-        self.unlabeled_inputs += not member.labels
-        self.invalid += member.status != GOOD_INPUT
-        for concept, value in member.labels.items():
-            row = self.per_concept.setdefault(concept, {"positive": 0, "negative": 0})
-            row["positive" if value else "negative"] += 1
-            self.positive_tags += bool(value)
-
-
 def _write(
     work: Work, version: DatasetVersion, concept_ids: Sequence[str], folder: Path
 ) -> tuple[Path, dict[str, Any]]:
     """Reads the rows once, in one transaction, into a file; then the splits are dealt, then the manifest is written."""
-    counts, manifest = _Counts(), folder / "manifest.jsonl"
+    counts, manifest = Counts(), folder / "manifest.jsonl"
     with (folder / "rows.jsonl").open("w+", encoding="utf-8") as rows:
         with work.database.read() as connection:
             items = list(_spooled(work, snapshots.members(connection, version, concept_ids), rows, counts))
         ratios = {name: share for name, share in version.split.items() if name in SPLITS} or DEFAULT_RATIOS
         splits = assign_splits(items, ratios, int(version.split.get("seed", 0)))
         rows.seek(0)
-        write_manifest(manifest, _examples(rows, splits, counts))
+        with Masks(work.blobs, work.settings.decode_memory_mb, work.settings.decode_seconds) as masks:
+            write_manifest(manifest, _examples(work, rows, splits, counts, masks))
     return manifest, asdict(counts)
 
 
-def _spooled(work: Work, members: Iterable[Member], rows: IO[str], counts: _Counts) -> Iterator[Item]:
+def _spooled(work: Work, members: Iterable[Member], rows: IO[str], counts: Counts) -> Iterator[Item]:
     for member in members:
         if counts.inputs % 1000 == 0:
             work.lease.check()
@@ -130,19 +116,40 @@ def _spooled(work: Work, members: Iterable[Member], rows: IO[str], counts: _Coun
 
 
 def _stratum(member: Member) -> str:
-    """What the splits are balanced over: the first concept that the input has."""
-    return min((concept for concept, value in member.labels.items() if value), default="")
+    """What the splits are balanced over: the first concept that the input has, else that one of its regions has."""
+    whole = [concept for concept, value in member.labels.items() if value]
+    return min(whole or [c for region in member.regions for c, value in region.labels.items() if value], default="")
 
 
-def _examples(rows: IO[str], splits: dict[str, str], counts: _Counts) -> Iterator[Example]:
-    for line in rows:
-        member = Member(*json.loads(line))
-        invalid = _invalid(member)
-        split = (
-            "train" if invalid else splits[member.blob]
-        )  # an unusable input is in no split; the field is not optional
-        counts.splits[split] += not invalid
-        yield Example(member.id, member.blob, split, member.labels, member.width, member.height, invalid=invalid)
+def _examples(work: Work, rows: IO[str], splits: dict[str, str], counts: Counts, masks: Masks) -> Iterator[Example]:
+    for lines in iter(lambda: list(islice(rows, AT_ONCE)), []):
+        members = [_member(line) for line in lines]
+        decoded = masks.of(member for member in members if member.status == GOOD_INPUT)
+        if decoded:
+            work.lease.check()
+        for member in members:
+            example = _example(member, splits, decoded)
+            counts.splits[example.split] += not example.invalid
+            counts.invalid += bool(example.invalid)
+            yield example
+
+
+def _member(line: str) -> Member:
+    values = dict(zip(_MEMBER, json.loads(line), strict=True))
+    return Member(**{**values, "regions": [Marked(*region) for region in values["regions"]]})
+
+
+def _example(member: Member, splits: dict[str, str], masks: dict[str, DecodeResult]) -> Example:
+    """An unusable input is in no split; its field says train because it must say something."""
+    invalid, regions = _invalid(member), tuple[Region, ...]()
+    if member.regions and not invalid:
+        try:
+            regions = regions_of(member, masks)
+        except InvalidAnnotation as error:
+            invalid = f"{error.code} {error.details}"
+    split = "train" if invalid else splits[member.blob]
+    picture = (member.width, member.height)
+    return Example(member.id, member.blob, split, member.labels, *picture, invalid=invalid, regions=regions)
 
 
 def _invalid(member: Member) -> str:

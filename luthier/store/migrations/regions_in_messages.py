@@ -63,7 +63,7 @@ def _keep(connection: sa.Connection, row: Any, found: list[Region]) -> None:
         return
     ids = sorted({id for region in found for id in region[2]})
     concepts = sa.select(_CONCEPTS.c.id, _CONCEPTS.c.seq).where(_CONCEPTS.c.app == row.app, _CONCEPTS.c.id.in_(ids))
-    seqs = dict(connection.execute(concepts).tuples())
+    seqs = {str(id): int(seq) for id, seq in connection.execute(concepts)}
     lists: list[list[Any]] = [
         [kind, points, {seqs[id]: value for id, value in labels.items() if id in seqs}, "", track]
         for kind, points, labels, track in found
