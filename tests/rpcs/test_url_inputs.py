@@ -88,7 +88,7 @@ def test_what_was_listed_can_be_sent_again_as_it_is(ctx: Context, in_app: App) -
     assert codes(post(ctx, in_app, forged)) == [30106]
 
 
-def test_the_same_url_again_is_a_duplicate_unless_it_is_allowed(ctx: Context, in_app: App) -> None:
+def test_bad_D15_the_same_url_again_is_a_duplicate_unless_it_is_allowed(ctx: Context, in_app: App) -> None:
     post(ctx, in_app, by_url("one"))
     for id in ("one", "one"):
         assert codes(post(ctx, in_app, by_url(id))) == [30001]  # a retry
