@@ -40,8 +40,11 @@ class Masks:
         return dict(zip(shas, results, strict=True))
 
 
-def regions_of(member: Member, masks: dict[str, DecodeResult]) -> tuple[Region, ...]:
-    """Raises InvalidAnnotation for a mask that cannot be decoded or is not as large as the picture."""
+def regions_of(member: Member, masks: dict[str, DecodeResult] | None) -> tuple[Region, ...]:
+    """Raises InvalidAnnotation for a mask that cannot be decoded or is not as large as the picture.
+
+    Without `masks` these have no runs: for an input that is only counted, by the concepts that it was to show.
+    """
     made = [
         region
         for one in member.regions
@@ -52,9 +55,10 @@ def regions_of(member: Member, masks: dict[str, DecodeResult]) -> tuple[Region, 
     return tuple(_parts_together(made))
 
 
-def _region(marked: Marked, concept: str, member: Member, masks: dict[str, DecodeResult]) -> Region:
+def _region(marked: Marked, concept: str, member: Member, masks: dict[str, DecodeResult] | None) -> Region:
     if marked.kind == "mask":
-        return Region("mask", concept, runs=_runs(marked.blob, member, masks), group=marked.group)
+        runs = _runs(marked.blob, member, masks) if masks is not None else ()
+        return Region("mask", concept, runs=runs, group=marked.group)
     if marked.kind == "span":
         return Region("span", concept, tuple(int(place) for place in marked.points), group=marked.group)
     points = tuple(round(value, DECIMALS) for value in marked.points)

@@ -24,6 +24,7 @@ from luthier.store.snapshots import GOOD_INPUT, PENDING_INPUT, DatasetVersion, M
 from luthier.worker.frozen_counts import Counts
 from luthier.worker.frozen_regions import Masks, regions_of
 from luthier.worker.lease import Interrupted, Why
+from luthier.worker.version_filter import filtered
 from luthier.worker.work import Work
 
 WAIT_SECONDS = 300.0  # for inputs that are still being checked, since their number last changed
@@ -96,7 +97,8 @@ def _write(
     counts, manifest = Counts(), folder / "manifest.jsonl"
     with (folder / "rows.jsonl").open("w+", encoding="utf-8") as rows:
         with work.database.read() as connection:
-            items = list(_spooled(work, snapshots.members(connection, version, concept_ids), rows, counts))
+            members = filtered(snapshots.members(connection, version, concept_ids), version.annotation_filter)
+            items = list(_spooled(work, members, rows, counts))
         ratios = {name: share for name, share in version.split.items() if name in SPLITS} or DEFAULT_RATIOS
         splits = assign_splits(items, ratios, int(version.split.get("seed", 0)))
         rows.seek(0)
@@ -142,11 +144,11 @@ def _member(line: str) -> Member:
 def _example(member: Member, splits: dict[str, str], masks: dict[str, DecodeResult]) -> Example:
     """An unusable input is in no split; its field says train because it must say something."""
     invalid, regions = _invalid(member), tuple[Region, ...]()
-    if member.regions and not invalid:
+    if member.regions:
         try:
-            regions = regions_of(member, masks)
+            regions = regions_of(member, None if invalid else masks)
         except InvalidAnnotation as error:
-            invalid = f"{error.code} {error.details}"
+            invalid, regions = f"{error.code} {error.details}", regions_of(member, None)
     split = "train" if invalid else splits[member.blob]
     picture = (member.width, member.height)
     return Example(member.id, member.blob, split, member.labels, *picture, invalid=invalid, regions=regions)

@@ -135,7 +135,8 @@ def test_bad_F3_a_mask_that_fits_nothing_makes_its_input_invalid(
     annotate(world, bad, RegionRow("mask", (), {cat: 1}, whole), RegionRow("mask", (), {cat: 1}, broken))
     start_worker()
     examples, counts = frozen(world, world.snapshot())
-    assert [bool(example.regions) for example in examples] == [True, False]
+    assert [[bool(region.runs) for region in example.regions] for example in examples] == [[True], [False, False]]
+    assert examples[1].regions[0].concept == "cat"  # so that it counts among what cannot be used
     assert examples[1].invalid.startswith("24155 ") and said in examples[1].invalid
     assert (counts["invalid"], sum(counts["splits"].values())) == (1, 1)
 
