@@ -15,7 +15,8 @@ from luthier.rpcs.context import Context, app_of, page_of
 from luthier.rpcs.input_message import shown_inputs
 from luthier.rpcs.patching import check_metadata
 from luthier.store import input_search
-from luthier.store.input_search import Filter, LabelIs
+from luthier.store.input_filter import Filter, Judge, LabelIs
+from luthier.store.inputs import InputRow
 
 MOST_FILTERS = 32
 MOST_NAMES = 100  # concepts, datasets or ids in one filter
@@ -80,7 +81,7 @@ def _filter_of(sent: resources_pb2.Filter) -> Filter:
         datasets=datasets,
         kinds=tuple(kind for kind in _KINDS if sent.input.data.HasField(kind)),
         status=code or None,
-        metadata=_holding(metadata) if metadata else None,
+        judge=_holding(metadata) if metadata else None,
         negate=sent.negate,
     )
 
@@ -94,14 +95,14 @@ def _label_of(concept: resources_pb2.Concept) -> LabelIs:
     return LabelIs(concept.id, concept.name, int(concept.value))
 
 
-def _holding(wanted: Sequence[Struct]) -> input_search.Keep:
+def _holding(wanted: Sequence[Struct]) -> Judge:
     """Of each Struct one of the keys with its value, as the wire says: keys are or-ed."""
 
-    def keep(message: bytes) -> bool:
-        have = resources_pb2.Input.FromString(message).data.metadata.fields
+    def keep(row: InputRow) -> bool:
+        have = resources_pb2.Input.FromString(row.message).data.metadata.fields
         return all(any(key in have and have[key] == value for key, value in one.fields.items()) for one in wanted)
 
-    return keep
+    return Judge(keep)
 
 
 def _refuse_others(sent: resources_pb2.Filter) -> None:
