@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from luthier.errors import InvalidRequest, shown
 from luthier.runs.manifest import SPLITS
@@ -45,18 +46,19 @@ def assign_splits(items: Iterable[Item], ratios: Mapping[str, float], seed: int 
     (`pin_conflicts` tells). A blob in two strata counts in the first by name.
     """
     shares = check_ratios(ratios)
-    pinned, strata = _collected(items)
-    splits = {blob: _picked(blob, wanted, seed) for blob, wanted in pinned.items()}
+    pinned, splits = _collected(items)
     groups: dict[str, list[str]] = defaultdict(list)
-    for blob, stratum in strata.items():
-        if blob not in splits:
+    for blob, stratum in splits.items():
+        if blob not in pinned:
             groups[stratum].append(blob)
     carried = dict.fromkeys(SPLITS, 0.0)
     for stratum in sorted(groups):
-        ordered = sorted(groups[stratum], key=lambda blob: (_hash(blob, seed), blob))
+        ordered = groups.pop(stratum)
+        ordered.sort(key=lambda blob: _hash(blob, seed))
         counts = _dealt(len(ordered), shares, carried)
-        names = [name for name in SPLITS for _ in range(counts[name])]
-        splits.update(zip(ordered, names, strict=True))
+        names = chain.from_iterable(repeat(name, counts[name]) for name in SPLITS)
+        splits.update(zip(ordered, names, strict=True))  # in place of the strata: a million blobs are held once
+    splits.update({blob: _picked(blob, wanted, seed) for blob, wanted in pinned.items()})
     return splits
 
 
@@ -79,11 +81,11 @@ def _collected(items: Iterable[Item]) -> tuple[dict[str, list[str]], dict[str, s
 
 
 def _picked(blob: str, wanted: list[str], seed: int) -> str:
-    return wanted[int(_hash(blob, seed), 16) % len(wanted)]
+    return wanted[int.from_bytes(_hash(blob, seed)) % len(wanted)]
 
 
-def _hash(blob: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{blob}".encode()).hexdigest()
+def _hash(blob: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{blob}".encode()).digest()
 
 
 def _dealt(count: int, shares: Mapping[str, float], carried: dict[str, float]) -> dict[str, int]:
