@@ -147,8 +147,8 @@ def _whole_upload(connection: Connection, app: AppRow, id: str) -> UploadRow:
     row = uploads.find(connection, app.seq, id)
     if row is None:
         raise DoesNotExist(f"upload '{shown(id)}' does not exist in this app")
-    if row.status == uploads.Status.EXPIRED:
-        raise UploadExpired(f"upload {id}: its time is over and its bytes are gone; begin a new upload")
+    if row.gone:
+        raise UploadExpired(f"upload {id}: {row.details}; begin a new upload")
     if row.status != uploads.Status.DONE:
         missing = uploads.first_gap(uploads.parts(connection, row.seq))
         raise UploadInProgress(

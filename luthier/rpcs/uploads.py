@@ -144,8 +144,8 @@ def _pieces(row: UploadRow, sent: Sequence[resources_pb2.UploadContentPart]) -> 
 
 def _new_pieces(row: UploadRow, known: Sequence[Part], pieces: Sequence[Piece]) -> list[Piece]:
     """Those that are not here yet; raises UploadConflict for one that overlaps another or has other bytes."""
-    if row.status == uploads.Status.EXPIRED:
-        raise UploadExpired(f"upload {row.id}: its time is over and its bytes are gone; begin a new upload")
+    if row.gone:
+        raise UploadExpired(f"upload {row.id}: {row.details}; begin a new upload")
     if len(known) + len(pieces) > MOST_PARTS:
         raise InvalidRequest(f"an upload takes at most {MOST_PARTS} parts, {len(known)} are here; send larger ones")
     seen, new = list(known), []

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from luthier.store.database import insert_unless, now
-from luthier.store.tables import import_items, imports
+from luthier.store.database import held, insert_unless, now
+from luthier.store.tables import apps, import_items, imports
 
 ACCEPTED = 30000  # the status of an item that is an input now, or was already
 
@@ -122,6 +122,14 @@ def begin(connection: Connection, seq: int) -> bool:
     return _move(connection, seq, (Status.QUEUED, Status.RUNNING), status=int(Status.RUNNING))
 
 
+def hold(connection: Connection, one: Import) -> bool:
+    """Whether it still runs, its app not deleted; other writers of the app wait until the transaction ends."""
+    app = select(apps.c.seq).where(apps.c.seq == one.app)
+    there = connection.execute(held(connection, app, apps)).first() is not None
+    now_ = by_seq(connection, one.seq)
+    return there and now_ is not None and now_.status == Status.RUNNING
+
+
 def found_items(connection: Connection, seq: int, total: int) -> None:
     """How many items it has. Those that an earlier attempt has dealt with are counted already."""
     connection.execute(update(imports).where(imports.c.seq == seq).values(total=total, modified_at=now()))
@@ -152,6 +160,12 @@ def items(
         query = query.where(import_items.c.status != ACCEPTED)
     order = (import_items.c.import_job, import_items.c.number)
     return [Item(*row) for row in connection.execute(query.order_by(*order).offset(offset).limit(limit))]
+
+
+def waiting_for(connection: Connection, upload: int) -> int:
+    """How many imports still need the bytes of an upload."""
+    alive = (imports.c.upload == upload, imports.c.status.not_in([int(status) for status in ENDED]))
+    return int(connection.execute(select(func.count()).select_from(imports).where(*alive)).scalar_one())
 
 
 def done(connection: Connection, seq: int) -> None:

@@ -48,6 +48,11 @@ class UploadRow:
     modified_at: float
     expires_at: float
 
+    @property
+    def gone(self) -> bool:
+        """Whether its bytes were removed; `details` then say why."""
+        return bool(self.details)
+
 
 @dataclass(frozen=True)
 class Part:

@@ -7,12 +7,14 @@ from pathlib import Path
 from sqlalchemy import select
 
 from luthier.settings import Settings
-from luthier.store import collection, versions
+from luthier.store import asked_urls, collection, uploads, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database
 from luthier.store.tables import model_versions
+from luthier.store.upload_files import UploadFiles
 from luthier.worker.calibration_job import FOLDER as CALIBRATIONS
 from luthier.worker.export_job import EXPORTING
+from luthier.worker.import_job import IMPORTING
 from luthier.worker.snapshot_job import FREEZING
 
 GRACE_SECONDS = collection.GRACE_SECONDS
@@ -23,6 +25,9 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
     """Removes what has been without an owner for the grace time; returns how many (blobs, run folders)."""
     runs = remove_runs(settings, database, grace_seconds)
     _remove_leftovers(settings, grace_seconds)
+    remove_uploads(settings, database)
+    with database.write() as connection:
+        asked_urls.remove_old(connection, time.time() - grace_seconds)
     return collection.collect(database, blobs, _manifests(settings, database), grace_seconds), runs
 
 
@@ -53,10 +58,23 @@ def remove_runs(settings: Settings, database: Database, grace_seconds: float = G
     return len(orphans)
 
 
+def remove_uploads(settings: Settings, database: Database) -> int:
+    """Bytes of uploads whose time is over or whose row is gone; returns how many. A row comes before its file."""
+    files = UploadFiles(settings)
+    with database.write() as connection:
+        over = uploads.expired(connection, time.time())
+        uploads.expire(connection, over)
+    known = files.known()
+    with database.read() as connection:
+        orphans = known - set(uploads.by_seqs(connection, sorted(known)))
+    files.remove({*over, *orphans})
+    return len(known & {*over, *orphans})
+
+
 def _remove_leftovers(settings: Settings, grace_seconds: float) -> None:
     """Working folders of jobs whose worker was killed."""
     before = time.time() - grace_seconds
-    working = [path for prefix in (FREEZING, EXPORTING) for path in settings.data_dir.glob(f"{prefix}*")]
+    working = [path for prefix in (FREEZING, EXPORTING, IMPORTING) for path in settings.data_dir.glob(f"{prefix}*")]
     for folder in (*working, *(settings.runs_folder / CALIBRATIONS).glob("job-*")):
         if folder.is_dir() and folder.stat().st_mtime < before:
             shutil.rmtree(folder, ignore_errors=True)

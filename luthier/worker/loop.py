@@ -29,8 +29,9 @@ from luthier.worker.calibration_job import CalibrationJob
 from luthier.worker.device import ask_engine, device_key, device_kind
 from luthier.worker.export_job import ExportJob
 from luthier.worker.fetch_job import LANES as FETCH_LANES
-from luthier.worker.fetch_job import FetchJob, HostRoom
+from luthier.worker.fetch_job import NOW_LANES, Asked, FetchJob, HostRoom, Inputs
 from luthier.worker.fetching.fetcher import Fetcher
+from luthier.worker.import_job import ImportJob
 from luthier.worker.ingest_job import IngestJob
 from luthier.worker.lease import Interrupted, Lease, Why
 from luthier.worker.snapshot_job import SnapshotJob
@@ -92,7 +93,9 @@ class Worker:
         """Starts every lane; returns at once."""
         self.settings.runs_folder.mkdir(parents=True, exist_ok=True)
         lanes = [Lane("data", ("ingest",)), Lane("data", ("snapshot",)), Lane("data", ("export",))]
+        lanes += [Lane("data", ("import",))]
         lanes += [Lane("data", ("fetch",), IDLE_SECONDS * FETCH_LANES / 2)] * FETCH_LANES
+        lanes += [Lane("data", ("fetch_now",))] * NOW_LANES
         lanes += [Lane("training", ())] * self.settings.training_slots
         for lane in lanes:
             self._thread(f"{lane.name}-{'-'.join(lane.kinds) or 'any'}", partial(self._work, lane))
@@ -145,9 +148,11 @@ class Worker:
         settings = self.settings
         data: dict[str, Callable[[], Kind]] = {
             "ingest": lambda: IngestJob(settings.decode_memory_mb, settings.decode_seconds),
-            "fetch": lambda: FetchJob(self._fetcher, self._hosts),
+            "fetch": lambda: FetchJob("fetch", Inputs(), self._fetcher, self._hosts),
+            "fetch_now": lambda: FetchJob("fetch_now", Asked(), self._fetcher, self._hosts),
             "snapshot": SnapshotJob,
             "export": ExportJob,
+            "import": ImportJob,
         }
         training: dict[str, Callable[[], Kind]] = {"training": TrainingJob, "calibration": CalibrationJob}
         every = data if lane.name == "data" else training

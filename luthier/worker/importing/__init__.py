@@ -1,0 +1,1 @@
+"""How data become inputs: `source` finds what there is, `prepare` checks it, `rows` writes it, `bring_in` does all."""
