@@ -1,6 +1,7 @@
 """Dataset versions: what was in a dataset at one moment, frozen by a job. Next: `dataset_version_message`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
@@ -14,6 +15,7 @@ from luthier.rpcs.dataset_version_message import shown_info, shown_version, spli
 from luthier.rpcs.datasets import find_dataset, refuse_in_use
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.patching import action_of, kept, patch
+from luthier.rpcs.version_filters import read_filter, stored_filter
 from luthier.store import dataset_versions, exports, jobs
 from luthier.store.database import Connection
 from luthier.store.dataset_versions import DatasetVersionRow
@@ -26,13 +28,16 @@ _FAILED = 64020
 def PostDatasetVersions(
     ctx: Context, request: service_pb2.PostDatasetVersionsRequest
 ) -> service_pb2.MultiDatasetVersionResponse:
-    """Pending versions and the jobs that freeze them, all or none; `metadata.split` sets ratios and seed."""
+    """Pending versions and the jobs that freeze them, all or none; `metadata.split` sets ratios and seed.
+
+    The annotation filter is the version's own, else the dataset's default.
+    """
     sent = batch_of(request.dataset_versions, "dataset_versions")
     checked = [_checked(version) for version in sent]
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         dataset = find_dataset(connection, app, request.dataset_id)
-        made = [_create(ctx, connection, app, dataset, *new) for new in checked]
+        made = [_create(ctx, connection, app, dataset, new) for new in checked]
     return service_pb2.MultiDatasetVersionResponse(dataset_versions=made)
 
 
@@ -120,24 +125,38 @@ def _known(sent: Sequence[int], known: Sequence[int], field: str) -> list[int]:
     return sorted(set(sent))
 
 
-def _checked(sent: resources_pb2.DatasetVersion) -> tuple[str, bytes, dict[str, float]]:
-    id = plain_id(sent.id, "dataset_versions.id") if sent.id else new_id()
-    message = kept(sent, FIELDS)
-    return id, message.SerializeToString(), split_of(message.metadata)
+@dataclass(frozen=True)
+class _New:
+    """A version that was asked for, checked as far as that goes without the database."""
+
+    id: str
+    message: resources_pb2.DatasetVersion
+    split: dict[str, float]
 
 
-def _create(
-    ctx: Context,
-    connection: Connection,
-    app: AppRow,
-    dataset: Row,
-    id: str,
-    message: bytes,
-    split: dict[str, float],
-) -> resources_pb2.DatasetVersion:
-    seq = dataset_versions.create(connection, app.seq, dataset.seq, id, message, split=split)
+def _checked(sent: resources_pb2.DatasetVersion) -> _New:
+    read_filter(sent.annotation_filter_config.annotation_filter)
+    message = kept(sent, (*FIELDS, "annotation_filter_config"))
+    return _New(plain_id(sent.id, "dataset_versions.id") if sent.id else new_id(), message, split_of(message.metadata))
+
+
+def _create(ctx: Context, connection: Connection, app: AppRow, dataset: Row, new: _New) -> resources_pb2.DatasetVersion:
+    default = resources_pb2.Dataset.FromString(dataset.message).default_annotation_filter
+    config = new.message.annotation_filter_config
+    wanted = stored_filter(connection, app.seq, config, default)
+    if default.ByteSize() and not config.HasField("annotation_filter"):
+        config.annotation_filter.CopyFrom(default)
+    seq = dataset_versions.create(
+        connection,
+        app.seq,
+        dataset.seq,
+        new.id,
+        new.message.SerializeToString(),
+        split=new.split,
+        annotation_filter=wanted,
+    )
     jobs.enqueue(connection, "snapshot", "data", ctx.caller.user_id, {"dataset_version": seq}, subject=seq)
-    return shown_version(find_version(connection, app, dataset.id, id), app)
+    return shown_version(find_version(connection, app, dataset.id, new.id), app)
 
 
 def find_version(connection: Connection, app: AppRow, dataset_id: str, id: str) -> DatasetVersionRow:
@@ -157,6 +176,11 @@ def _patch(
     stored = resources_pb2.DatasetVersion.FromString(row.message)
     split = _split_value(stored)
     patch(stored, change, action, FIELDS)
+    config = stored.annotation_filter_config
+    if change.HasField("annotation_filter_config") and change.annotation_filter_config != config:
+        raise InvalidRequest(
+            "annotation_filter_config cannot be changed after a version was made; make another version"
+        )
     if _split_value(stored) != split:
         raise InvalidRequest("metadata.split cannot be changed after a version was made; make another version")
     dataset_versions.set_message(connection, row.seq, stored.SerializeToString())

@@ -11,17 +11,20 @@ from luthier.rpcs.dataset_version_message import shown_version
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.listing import wanted_of
 from luthier.rpcs.patching import action_of, kept, patch
+from luthier.rpcs.version_filters import read_filter
 from luthier.store import dataset_versions, resources, tables
 from luthier.store.database import Connection
 from luthier.store.resources import AppRow, Row, UserRow, Wanted
 
-FIELDS = ("description", "metadata", "visibility", "notes")
+FIELDS = ("description", "metadata", "visibility", "notes", "default_annotation_filter")
 MOST_APPS = 10_000  # of one user, whose datasets are listed together
 
 
 def PostDatasets(ctx: Context, request: service_pb2.PostDatasetsRequest) -> service_pb2.MultiDatasetResponse:
     """All of the datasets or none."""
     sent = batch_of(request.datasets, "datasets")
+    for item in sent:
+        read_filter(item.default_annotation_filter)
     new = [
         (plain_id(item.id, "datasets.id") if item.id else new_id(), kept(item, FIELDS).SerializeToString())
         for item in sent
@@ -108,6 +111,7 @@ def _of_user(
 
 
 def _patch(connection: Connection, app: AppRow, change: resources_pb2.Dataset, action: str) -> Row:
+    read_filter(change.default_annotation_filter)
     row = find_dataset(connection, app, change.id)
     stored = resources_pb2.Dataset.FromString(row.message)
     patch(stored, change, action, FIELDS)

@@ -17,6 +17,7 @@ from luthier.rpcs.model_lookup import model_and_version, model_of, version_of
 from luthier.rpcs.model_message import model_message, stored_message, version_message, without_own
 from luthier.rpcs.patching import action_of, patch
 from luthier.rpcs.training_request import TrainingRequest
+from luthier.rpcs.version_filters import default_filter
 from luthier.store import dataset_versions, jobs, models, versions
 from luthier.store.database import Connection
 from luthier.store.models import ModelRow
@@ -132,6 +133,7 @@ def _queue(ctx: Context, connection: Connection, model: ModelRow, wanted: Traini
             id,
             message.SerializeToString(),
             origin=dataset_versions.TRAINING,
+            annotation_filter=default_filter(connection, model.app, wanted.data.dataset),
         )
     seq = versions.create(
         connection,

@@ -46,6 +46,7 @@ def create(
     *,
     origin: int = MANUAL,
     split: dict[str, float] | None = None,
+    annotation_filter: dict[str, Any] | None = None,
 ) -> int:
     """A pending version; enqueue what freezes it in the same transaction. Raises DuplicateId; returns its seq."""
     time, table = now(), tables.dataset_versions
@@ -59,6 +60,7 @@ def create(
         "status": int(Status.PENDING),
         "origin": origin,
         "message": message,
+        "annotation_filter": json.dumps(annotation_filter, ensure_ascii=False) if annotation_filter else None,
     }
     times = {"created_at": time, "modified_at": time}
     with unless_taken(DuplicateId(f"duplicate id: the dataset has a version {shown(id)!r} already")):

@@ -24,6 +24,12 @@ def seqs(connection: Connection, app: int, ids: Iterable[str]) -> dict[str, int]
     return {row.id: row.seq for row in connection.execute(query)}
 
 
+def message_of(connection: Connection, dataset: int) -> bytes:
+    """The dataset's stored message; empty where it is gone."""
+    found = connection.execute(select(tables.datasets.c.message).where(tables.datasets.c.seq == dataset)).scalar()
+    return found or b""
+
+
 def add_members(connection: Connection, pairs: Sequence[tuple[int, int]]) -> None:
     """(dataset, input) seqs; those that are in already stay as they are."""
     if not pairs:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, true, update
 
 from luthier.store import regions
 from luthier.store.database import now
@@ -42,6 +42,7 @@ class DatasetVersion:
     details: str
     origin: int
     split: dict[str, Any]
+    annotation_filter: dict[str, Any] | None
     manifest: str
     counts: dict[str, Any]
 
@@ -69,7 +70,8 @@ def by_seq(connection: Connection, seq: int) -> DatasetVersion | None:
     found = row.first()
     if found is None:
         return None
-    return DatasetVersion(**{**found, "split": json.loads(found["split"]), "counts": json.loads(found["counts"])})
+    texts = [name for name in ("split", "annotation_filter", "counts") if found[name] is not None]
+    return DatasetVersion(**{**found, **{name: json.loads(found[name]) for name in texts}})
 
 
 def begin(connection: Connection, seq: int) -> bool:
@@ -90,63 +92,63 @@ def failed(connection: Connection, seq: int, details: str) -> bool:
 
 def pending_inputs(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> int:
     """How many of its inputs have not been checked yet."""
-    members = _members(version, concept_ids).where(inputs.c.status == PENDING_INPUT).subquery()
-    return int(connection.execute(select(func.count()).select_from(members)).scalar_one())
+    waiting = (inputs.c.app == version.app, inputs.c.status == PENDING_INPUT)
+    if version.dataset is not None:
+        within = (dataset_inputs.c.dataset == version.dataset, dataset_inputs.c.input == inputs.c.seq)
+        member = exists(select(1).where(*within))
+    else:
+        member = _carry(connection, version, concept_ids)
+    query = select(func.count()).select_from(inputs).where(*waiting, member)
+    return int(connection.execute(query).scalar_one())
 
 
 def members(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> Iterator[Member]:
     """Every input of the version, in order of membership. A version without a dataset has the app's inputs that carry
-    one of the concepts. Read it all in one transaction: then it is one moment's state.
+    one of the concepts. Read it all in one transaction: then it is one moment's state. Rows come as they are asked for.
     """
-    after = 0
-    while True:
-        order = _order(version)
-        some = _members(version, concept_ids).where(order > after).order_by(order).limit(PAGE)
-        rows = connection.execute(some).mappings().all()
-        seqs = [row["seq"] for row in rows]
-        labelled, marked = _labels(connection, seqs), regions.marked(connection, seqs)
-        for row in rows:
-            after = row["position"]
-            values = {name: row[name] for name in ("id", "blob", "status", "details", "split", "width", "height")}
-            yield Member(**values, labels=labelled[row["seq"]], regions=marked.get(row["seq"], []))
-        if len(rows) < PAGE:
-            return
+    ids: dict[int, str] = {}
+    stream = connection.execute(_members(connection, version, concept_ids), execution_options={"yield_per": PAGE})
+    for rows in stream.partitions():
+        seqs = [row[0] for row in rows]
+        labelled, marked = _labels(connection, seqs, ids), regions.marked(connection, seqs)
+        for seq, *values in rows:
+            yield Member(*values, labels=labelled.get(seq, {}), regions=marked.get(seq, []))
 
 
-def _members(version: DatasetVersion, concept_ids: Sequence[str]) -> Any:
-    order = _order(version).label("position")
+def _members(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> Select[Any]:
+    row = inputs.c
+    columns = select(row.seq, row.id, row.blob, row.status, row.details, row.split, row.width, row.height)
     if version.dataset is not None:
-        joined = dataset_inputs.join(inputs, inputs.c.seq == dataset_inputs.c.input)
-        return select(inputs, order).select_from(joined).where(dataset_inputs.c.dataset == version.dataset)
-    carrying = union_all(*(_carrying(table, version, concept_ids) for table in (labels, region_labels)))
-    return select(inputs, order).where(inputs.c.app == version.app, inputs.c.seq.in_(carrying))
+        joined = columns.select_from(dataset_inputs.join(inputs, row.seq == dataset_inputs.c.input))
+        return joined.where(dataset_inputs.c.dataset == version.dataset).order_by(dataset_inputs.c.seq)
+    return columns.where(row.app == version.app, _carry(connection, version, concept_ids)).order_by(row.seq)
 
 
-def _carrying(table: Table, version: DatasetVersion, concept_ids: Sequence[str]) -> Select[Any]:
-    return (
-        select(table.c.input)
-        .join(concepts, concepts.c.seq == table.c.concept)
-        .join(annotations, annotations.c.seq == table.c.annotation)
-        .where(concepts.c.app == version.app, concepts.c.id.in_(concept_ids), annotations.c.status == COUNTING)
+def _carry(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> ColumnElement[bool]:
+    """A label or a region of an input gives one of the concepts. The few labels of each input are looked at, whatever
+    index of the concepts there is: `+ 0` says so to databases that guess."""
+    wanted = select(concepts.c.seq).where(concepts.c.app == version.app, concepts.c.id.in_(concept_ids))
+    seqs = list(connection.execute(wanted).scalars())
+    whole = select(1).where(
+        labels.c.input == inputs.c.seq, (labels.c.concept + 0).in_(seqs), labels.c.counting == true()
     )
+    part = select(1).join(annotations, annotations.c.seq == region_labels.c.annotation)
+    within = (region_labels.c.input == inputs.c.seq, (region_labels.c.concept + 0).in_(seqs))
+    return or_(exists(whole), exists(part.where(*within, annotations.c.status == COUNTING)))
 
 
-def _order(version: DatasetVersion) -> ColumnElement[int]:
-    return inputs.c.seq if version.dataset is None else dataset_inputs.c.seq
-
-
-def _labels(connection: Connection, seqs: Sequence[int]) -> dict[int, dict[str, int]]:
-    """Of several annotations that speak of one concept the latest counts."""
-    rows = (
-        select(labels.c.input, concepts.c.id, labels.c.value)
-        .join(concepts, concepts.c.seq == labels.c.concept)
-        .join(annotations, annotations.c.seq == labels.c.annotation)
-        .where(labels.c.input.in_(seqs), annotations.c.status == COUNTING)
-        .order_by(labels.c.annotation)
-    )
+def _labels(connection: Connection, seqs: Sequence[int], ids: dict[int, str]) -> dict[int, dict[str, int]]:
+    """Of several annotations that speak of one concept the latest counts. `ids` are those of concepts known so far."""
+    row = labels.c
+    query = select(row.input, row.concept, row.value).where(row.input.in_(seqs), row.counting == true())
+    rows = connection.execute(query.order_by(row.annotation)).all()
+    unknown = {concept for _, concept, _ in rows if concept not in ids}
+    if unknown:
+        named = select(concepts.c.seq, concepts.c.id).where(concepts.c.seq.in_(unknown))
+        ids.update({seq: id for seq, id in connection.execute(named)})
     found: dict[int, dict[str, int]] = defaultdict(dict)
-    for input, concept, value in connection.execute(rows):
-        found[input][concept] = value
+    for input, concept, value in rows:
+        found[input][ids[concept]] = value
     return found
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from luthier.data.decode_pool import DecodeResult
 from luthier.data.split import DEFAULT_RATIOS, Item, assign_splits
 from luthier.errors import DatasetVersionConflict, InvalidAnnotation
-from luthier.runs.manifest import SPLITS, Example, Region, write_manifest
+from luthier.runs.manifest import SPLITS, Example, Region, example_to_line
 from luthier.store import jobs, snapshots
 from luthier.store.jobs import Job
 from luthier.store.regions import Marked
@@ -88,6 +88,8 @@ def _wait_for_inputs(work: Work, seq: int, concept_ids: Sequence[str]) -> Datase
 
 
 _MEMBER = tuple(f.name for f in fields(Member))
+_OPEN = "?"  # the split in the spooled line of an input that needs nothing but its split
+_OPEN_SPLIT = f'"split":"{_OPEN}"'  # quotes within JSON's strings are escaped: this stands nowhere else
 
 
 def _write(
@@ -95,25 +97,31 @@ def _write(
 ) -> tuple[Path, dict[str, Any]]:
     """Reads the rows once, in one transaction, into a file; then the splits are dealt, then the manifest is written."""
     counts, manifest = Counts(), folder / "manifest.jsonl"
+    ratios = {name: share for name, share in version.split.items() if name in SPLITS} or DEFAULT_RATIOS
     with (folder / "rows.jsonl").open("w+", encoding="utf-8") as rows:
         with work.database.read() as connection:
             members = filtered(snapshots.members(connection, version, concept_ids), version.annotation_filter)
-            items = list(_spooled(work, members, rows, counts))
-        ratios = {name: share for name, share in version.split.items() if name in SPLITS} or DEFAULT_RATIOS
-        splits = assign_splits(items, ratios, int(version.split.get("seed", 0)))
+            splits = assign_splits(_spooled(work, members, rows, counts), ratios, int(version.split.get("seed", 0)))
         rows.seek(0)
         with Masks(work.blobs, work.settings.decode_memory_mb, work.settings.decode_seconds) as masks:
-            write_manifest(manifest, _examples(work, rows, splits, counts, masks))
+            with manifest.open("w", encoding="utf-8") as lines:
+                lines.writelines(_lines(work, rows, splits, counts, masks))
     return manifest, asdict(counts)
 
 
 def _spooled(work: Work, members: Iterable[Member], rows: IO[str], counts: Counts) -> Iterator[Item]:
+    """Most inputs need only their split: of these the line itself waits in the file, behind the blob's name."""
     for member in members:
         if counts.inputs % 1000 == 0:
             work.lease.check()
         counts.add(member)
-        rows.write(json.dumps([getattr(member, name) for name in _MEMBER]) + "\n")
-        if member.status == GOOD_INPUT:
+        good = member.status == GOOD_INPUT
+        if good and not member.regions:
+            line = Example(member.id, member.blob, _OPEN, member.labels, member.width, member.height)
+            rows.write(f"{member.blob} {example_to_line(line)}\n")
+        else:
+            rows.write(json.dumps([getattr(member, name) for name in _MEMBER]) + "\n")
+        if good:
             yield Item(member.blob, _stratum(member), member.split)
 
 
@@ -123,17 +131,24 @@ def _stratum(member: Member) -> str:
     return min(whole or [c for region in member.regions for c, value in region.labels.items() if value], default="")
 
 
-def _examples(work: Work, rows: IO[str], splits: dict[str, str], counts: Counts, masks: Masks) -> Iterator[Example]:
+def _lines(work: Work, rows: IO[str], splits: dict[str, str], counts: Counts, masks: Masks) -> Iterator[str]:
+    """Lines of the manifest."""
+    split_of = {split: f'"split":"{split}"' for split in SPLITS}
     for lines in iter(lambda: list(islice(rows, AT_ONCE)), []):
-        members = [_member(line) for line in lines]
-        decoded = masks.of(member for member in members if member.status == GOOD_INPUT)
+        members = {line: _member(line) for line in lines if line.startswith("[")}
+        decoded = masks.of(member for member in members.values() if member.status == GOOD_INPUT)
         if decoded:
             work.lease.check()
-        for member in members:
-            example = _example(member, splits, decoded)
-            counts.splits[example.split] += not example.invalid
-            counts.invalid += bool(example.invalid)
-            yield example
+        for line in lines:
+            if line in members:
+                example = _example(members[line], splits, decoded)
+                counts.splits[example.split] += not example.invalid
+                counts.invalid += bool(example.invalid)
+                yield example_to_line(example) + "\n"
+                continue
+            blob, _, rest = line.partition(" ")
+            counts.splits[splits[blob]] += 1
+            yield rest.replace(_OPEN_SPLIT, split_of[splits[blob]], 1)
 
 
 def _member(line: str) -> Member:

@@ -252,6 +252,78 @@ def test_versions_are_listed_patched_and_deleted(ctx: Context, in_app: App) -> N
     assert listing() == ["v2"]
 
 
+def filter_of(*filters: object, ignore_empty: bool = False) -> object:
+    search = {"query": {"filters": [{"annotation": {"data": {"concepts": one}}} for one in filters]}}
+    return {"annotation_filter": {"search": search}, "ignore_empty_inputs": ignore_empty}
+
+
+def stored_filter(ctx: Context, id: str) -> object:
+    with ctx.database.read() as connection:
+        found = snapshots.by_seq(connection, seq_of(ctx, id))
+    assert found
+    return found.annotation_filter
+
+
+def test_a_version_may_take_in_some_labels_alone(ctx: Context, in_app: App) -> None:
+    post(ctx, in_app, item("i1", concepts=[{"id": "cat", "value": 1}, {"id": "dog", "value": 0}]))
+    config = filter_of([{"id": "cat", "value": 1}, {"id": "dog", "value": 1}], ignore_empty=True)
+    made = freeze(ctx, in_app, ParseDict({"id": "v1", "annotation_filter_config": config}, Version()), Version(id="v2"))
+    assert MessageToDict(made[0].annotation_filter_config, preserving_proto_field_name=True) == config
+    assert stored_filter(ctx, "v1") == {
+        "filters": [{"concepts": [["cat", 1], ["dog", 1]], "negate": False}],
+        "ignore_empty_inputs": True,
+    }
+    assert stored_filter(ctx, "v2") is None
+
+
+def test_a_dataset_has_a_default_filter(ctx: Context, in_app: App) -> None:
+    post(ctx, in_app, item("i1", concepts=[{"id": "cat", "value": 1}]))
+    default = filter_of([{"id": "cat", "value": 1}])["annotation_filter"]  # type: ignore[index]
+    change = ParseDict({"id": "all", "default_annotation_filter": default}, Dataset())
+    PatchDatasets(ctx, service_pb2.PatchDatasetsRequest(user_app_id=in_app, datasets=[change], action="merge"))
+    own = ParseDict({"id": "v2", "annotation_filter_config": {"annotation_filter": {}}}, Version())
+    made = freeze(ctx, in_app, Version(id="v1"), own)
+    assert made[0].annotation_filter_config.annotation_filter == get(ctx, in_app).default_annotation_filter
+    assert stored_filter(ctx, "v1") == {
+        "filters": [{"concepts": [["cat", 1]], "negate": False}],
+        "ignore_empty_inputs": False,
+    }
+    assert stored_filter(ctx, "v2") is None
+    with pytest.raises(InvalidRequest, match="annotation_filter_config"):
+        request = service_pb2.PatchDatasetVersionsRequest(
+            user_app_id=in_app, dataset_id="all", dataset_versions=[Version(id="v1")], action="merge"
+        )
+        request.dataset_versions[0].annotation_filter_config.ignore_empty_inputs = True
+        PatchDatasetVersions(ctx, request)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        filter_of([]),
+        filter_of([{"name": "cat", "value": 1}]),
+        filter_of([{"id": "cat", "value": 0.5}]),
+        {"annotation_filter": {"id": "saved"}},
+        {"annotation_filter": {"search": {"query": {"ranks": [{"annotation": {"data": {"text": {"raw": "x"}}}}]}}}},
+        {"annotation_filter": {"search": {"query": {"filters": [{"input": {"id": "i1"}}]}}}},
+        {"annotation_filter": {"search": {"save": True, "query": {"filters": []}}}},
+    ],
+)
+def test_filters_that_are_refused(ctx: Context, in_app: App, config: object) -> None:
+    with pytest.raises(InvalidRequest, match="annotation_filter"):
+        freeze(ctx, in_app, ParseDict({"annotation_filter_config": config}, Version()))
+    default = config["annotation_filter"]  # type: ignore[index]
+    with pytest.raises(InvalidRequest, match="annotation_filter"):
+        make(ctx, in_app, ParseDict({"id": "d", "default_annotation_filter": default}, Dataset()))
+    assert jobs.claim(ctx.database, "w", "data") is None
+
+
+def test_a_filter_names_concepts_that_are_there(ctx: Context, in_app: App) -> None:
+    config = filter_of([{"id": "unicorn", "value": 1}])
+    with pytest.raises(DoesNotExist, match="unicorn"):
+        freeze(ctx, in_app, ParseDict({"annotation_filter_config": config}, Version()))
+
+
 def test_metrics_as_the_sdk_polls_and_reads_them(ctx: Context, in_app: App) -> None:
     freeze(ctx, in_app, Version(id="v1"))
     assert [field.name for field, _ in metrics(ctx, in_app, "v1").ListFields()] in ([], ["status"])

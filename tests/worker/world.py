@@ -103,7 +103,7 @@ class World:
                 for _ in given
             ]
             fetches.add(connection, self.app, list(zip(seqs, map(urls.parse, given), strict=True)))
-            jobs.enqueue(connection, "fetch", "data", user, {"inputs": seqs})
+            jobs.enqueue(connection, "fetch", "data", user, {"rows": seqs})
         return seqs
 
     def add_label(self, input: int, concept: str, value: int = 1, status: int = 24150) -> None:
@@ -121,7 +121,12 @@ class World:
         connection.execute(insert(labels).values(**row))
 
     def add_dataset_version(
-        self, *, origin: int = 1, dataset: bool = True, split: dict[str, float] | None = None
+        self,
+        *,
+        origin: int = 1,
+        dataset: bool = True,
+        split: dict[str, float] | None = None,
+        annotation_filter: dict[str, Any] | None = None,
     ) -> int:
         with self.database.write() as connection:
             return self._add(
@@ -133,6 +138,7 @@ class World:
                 status=64005,
                 origin=origin,
                 split=json.dumps(split or {}),
+                annotation_filter=json.dumps(annotation_filter) if annotation_filter else None,
                 message=b"",
                 **TIMES,
             )
