@@ -189,9 +189,10 @@ def _enqueue(
     by_url = [(row.seq, item.url) for item, row in zip(new, made, strict=True) if item.url]
     fetches.add(connection, app.seq, by_url)
     pictures = [row.seq for row in made if row.kind == "image" and row.blob]
-    for kind, seqs in (("ingest", pictures), ("fetch", [seq for seq, _ in by_url])):
-        if seqs:
-            jobs.enqueue(connection, kind, "data", ctx.caller.user_id, {"inputs": seqs})
+    if pictures:
+        jobs.enqueue(connection, "ingest", "data", ctx.caller.user_id, {"inputs": pictures})
+    if by_url:
+        jobs.enqueue(connection, "fetch", "data", ctx.caller.user_id, {"rows": [seq for seq, _ in by_url]})
 
 
 def _existing(

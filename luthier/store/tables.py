@@ -205,6 +205,16 @@ import_items = Table(  # what became of each item
     Column("details", Note, nullable=False, default=""),
 )
 
+asked_urls = _table(  # URLs whose bytes a call waits for; it removes them
+    "asked_urls",
+    Column("kind", String(8), nullable=False),  # image or text
+    Column("url", Text, nullable=False),  # "" as soon as it is answered
+    Column("status", Integer, nullable=False),  # 0 waiting; 30000 or 30001: `blob` is there; else the error's wire code
+    Column("details", Note, nullable=False),
+    Column("blob", String(64), nullable=False),  # SHA-256 of what came, "" before; the grace time keeps it long enough
+    _time("created_at"),
+)
+
 annotations = _table(
     "annotations",
     _in("apps", "app"),

@@ -1,6 +1,6 @@
-"""Fetches inputs that were sent as URLs: 30001 without bytes -> 30001 with bytes for `ingest_job`, or what went wrong.
+"""Fetches what was sent as URLs: inputs that are to be kept, and pictures that a call waits for.
 
-Payload: {"inputs": [seq, …]}. A slow host keeps a few connections busy, never the queue: after SLICE_SECONDS, or when
+Payload: {"rows": [seq, …]}. A slow host keeps a few connections busy, never the queue: after SLICE_SECONDS, or when
 the hosts of a job have no room, the rest goes behind the jobs of others. Next: `fetching/fetcher`, `store/fetches`.
 """
 
@@ -9,19 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from luthier.data.formats import identify
 from luthier.errors import DiskFull, DownloadFailed, InvalidBytes, InvalidInput, LuthierError
-from luthier.store import fetches, jobs, urls
+from luthier.store import asked_urls, fetches, jobs, urls
 from luthier.store.fetches import GOOD_INPUT, PENDING_INPUT, Fetched, ToFetch
 from luthier.store.jobs import Job
 from luthier.worker.fetching.fetcher import Fetcher
 from luthier.worker.work import Work
 
-PARALLEL = 4  # connections of one job; a worker runs LANES jobs, so 32 in all
-LANES = 8  # more than PER_HOST: however slow one host is, there are lanes that it holds no connection of
+PARALLEL = 4  # connections of one job; a worker runs LANES + NOW_LANES jobs, so 32 in all
+LANES = 6  # more than PER_HOST: however slow one host is, there are lanes that it holds no connection of
+NOW_LANES = 2  # for calls that wait, so that they never stand behind a long list of inputs
 PER_HOST = 4  # connections of a worker to one host
 SLICE_SECONDS = 15.0  # in which a job starts fetches
 WAIT_SECONDS = 0.5  # between writes, and before a job that found no room is looked at again
@@ -49,20 +51,54 @@ class HostRoom:
                 del self._used[host]
 
 
+class Ledger(Protocol):
+    """Where the URLs of a kind of job stand, and where it is written what came of them."""
+
+    def waiting(self, connection: Connection, seqs: Sequence[int]) -> list[ToFetch]: ...
+
+    def write(self, connection: Connection, job: Job, fetched: Sequence[Fetched]) -> None: ...
+
+    def forget(self, connection: Connection, seqs: Sequence[int]) -> None:
+        """Drops the texts of URLs, which may hold secrets."""
+
+
+class Inputs:
+    """30001 without bytes -> 30001 with bytes and a job that checks them, or what went wrong."""
+
+    waiting = staticmethod(fetches.waiting)
+    forget = staticmethod(fetches.forget)
+
+    def write(self, connection: Connection, job: Job, fetched: Sequence[Fetched]) -> None:
+        fetches.apply(connection, fetched)
+        pictures = [row.seq for row in fetched if row.status == PENDING_INPUT]
+        if pictures:
+            jobs.enqueue(connection, "ingest", "data", job.user, {"inputs": pictures})
+
+
+class Asked:
+    """A call waits for the bytes and then forgets all."""
+
+    waiting = staticmethod(asked_urls.waiting)
+    forget = staticmethod(asked_urls.forget)
+
+    def write(self, connection: Connection, job: Job, fetched: Sequence[Fetched]) -> None:
+        asked_urls.apply(connection, fetched)
+
+
 class FetchJob:
     """One per lane thread; the room for hosts is the worker's."""
 
-    kind = "fetch"
-
-    def __init__(self, fetcher: Fetcher, room: HostRoom) -> None:
+    def __init__(self, kind: str, ledger: Ledger, fetcher: Fetcher, room: HostRoom) -> None:
+        self.kind = kind
+        self._ledger = ledger
         self._fetcher = fetcher
         self._room = room
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="fetch")
 
     def run(self, work: Work) -> None:
-        seqs = [int(seq) for seq in work.job.payload["inputs"]]
+        seqs = _rows(work.job)
         with work.database.read() as connection:
-            waiting = fetches.waiting(connection, seqs)
+            waiting = self._ledger.waiting(connection, seqs)
         before = len(waiting)
         self._fetch_some(work, waiting, len(seqs))
         if waiting and len(waiting) == before:
@@ -72,14 +108,14 @@ class FetchJob:
                 jobs.postpone(connection, work.job)
             else:
                 jobs.finish(connection, work.job)
-                fetches.forget(connection, seqs)
+                self._ledger.forget(connection, seqs)
 
     def gave_up(self, connection: Connection, job: Job, reasons: Sequence[str]) -> None:
-        """The inputs cannot stay pending for ever: they say why they were never fetched."""
+        """They cannot wait for ever: they say why they were never fetched."""
         details = "the URL could not be fetched: " + "; ".join(reasons)
-        left = fetches.waiting(connection, [int(seq) for seq in job.payload["inputs"]])
-        fetches.apply(connection, [Fetched(row.seq, DownloadFailed.code, details) for row in left])
-        fetches.forget(connection, [int(seq) for seq in job.payload["inputs"]])
+        left = self._ledger.waiting(connection, _rows(job))
+        self._ledger.write(connection, job, [Fetched(row.seq, DownloadFailed.code, details) for row in left])
+        self._ledger.forget(connection, _rows(job))
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -97,7 +133,7 @@ class FetchJob:
                 done, running = wait(running, WAIT_SECONDS, FIRST_COMPLETED) if running else (set(), set())
                 ready += [future.result() for future in done]
                 if ready and (not running or time.monotonic() - wrote > WAIT_SECONDS):
-                    _keep(work, ready)
+                    self._keep(work, ready)
                     ready, wrote = [], time.monotonic()
                     work.lease.progress = total - len(waiting) - len(running)
                 if not running and (not waiting or time.monotonic() >= until or not done):
@@ -127,6 +163,11 @@ class FetchJob:
         finally:
             self._room.leave(host)
 
+    def _keep(self, work: Work, ready: Sequence[Fetched]) -> None:
+        with work.database.write() as connection:
+            jobs.require(connection, work.job)
+            self._ledger.write(connection, work.job, ready)
+
 
 def _text(data: bytes) -> bytes:
     """A text file's bytes without a byte order mark. Raises InvalidBytes unless it is UTF-8, InvalidInput if blank."""
@@ -140,11 +181,5 @@ def _text(data: bytes) -> bytes:
     return data
 
 
-def _keep(work: Work, ready: Sequence[Fetched]) -> None:
-    """In one transaction: what was fetched, and the job that checks it."""
-    pictures = [row.seq for row in ready if row.status == PENDING_INPUT]
-    with work.database.write() as connection:
-        jobs.require(connection, work.job)
-        fetches.apply(connection, ready)
-        if pictures:
-            jobs.enqueue(connection, "ingest", "data", work.job.user, {"inputs": pictures})
+def _rows(job: Job) -> list[int]:
+    return [int(seq) for seq in job.payload["rows"]]

@@ -190,7 +190,7 @@ def test_bad_G15_what_was_fetched_once_is_kept(
     start_worker()
     world.until(lambda: done(world))
     with world.database.write() as connection:
-        jobs.enqueue(connection, "fetch", "data", "ada", {"inputs": [seq]})  # a job that comes twice
+        jobs.enqueue(connection, "fetch", "data", "ada", {"rows": [seq]})  # a job that comes twice
     world.until(lambda: not waiting(world))
     assert web.server.connections == 1
     assert world.blobs.read(rows(world)[seq].blob) == digits[0][1]

@@ -24,6 +24,18 @@ def upgrade() -> None:
     )
     op.create_index("input_urls_by_hash", "input_urls", ["app", "hash"], unique=False)
     op.create_table(
+        "asked_urls",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "uploads",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("app", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -112,6 +124,7 @@ def downgrade() -> None:
     op.drop_table("upload_parts")
     op.drop_index("uploads_by_expiry", table_name="uploads")
     op.drop_table("uploads")
+    op.drop_table("asked_urls")
     op.drop_index("input_urls_by_hash", table_name="input_urls")
     op.drop_table("input_urls")
 
