@@ -1,4 +1,4 @@
-"""The published NodeJS client (npm: clarifai-nodejs-grpc), which speaks TLS alone: the guide's calls and the main job."""
+"""The published NodeJS client (npm: clarifai-nodejs-grpc), over TLS alone: the guide's calls and the main job."""
 
 import json
 from collections.abc import Callable
