@@ -36,6 +36,9 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("templates", "luthier.commands.templates", "What can be trained, and every hyperparameter of it."),
         Entry("weights", "luthier.commands.weights", "Which pre-trained weights are here; add or fetch some."),
     ),
+    "Bring data in": (
+        Entry("import", "luthier.commands.import_data", "Make inputs of an app out of a folder, table or archive."),
+    ),
     "Run the platform": (
         Entry("serve", "luthier.commands.serve", "Start everything: API, worker and predictors."),
         Entry("worker", "luthier.commands.worker", "Start one more worker on the same data folder."),

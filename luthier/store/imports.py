@@ -173,6 +173,13 @@ def done(connection: Connection, seq: int) -> None:
     _move(connection, seq, (Status.RUNNING,), status=int(Status.DONE))
 
 
+def abandon(connection: Connection, before: float) -> None:
+    """RUNNING -> FAILED for those of a command that was killed: no upload, and nothing has moved since `before`."""
+    here = (imports.c.upload.is_(None), imports.c.status == int(Status.RUNNING), imports.c.modified_at < before)
+    values = {"status": int(Status.FAILED), "details": "its command ended without a word", "modified_at": now()}
+    connection.execute(update(imports).where(*here).values(**values))
+
+
 def failed(connection: Connection, seq: int, details: str, status: Status = Status.FAILED) -> None:
     """QUEUED or RUNNING -> FAILED, or NOT_UNPACKED."""
     _move(connection, seq, (Status.QUEUED, Status.RUNNING), status=int(status), details=details)

@@ -340,7 +340,7 @@ def test_what_every_input_gets_is_kept_for_the_worker(ctx: Context, in_app: InAp
         ({}, InvalidRequest, "upload.id is empty"),
         ({"upload": {"id": "none"}}, DoesNotExist, "upload 'none' does not exist"),
         ({"upload": {"id": "half"}}, UploadInProgress, "500 of 1000 bytes are here; go on from byte 500"),
-        ({"upload": {"id": "old"}}, UploadExpired, "its time is over"),
+        ({"upload": {"id": "old"}}, UploadExpired, "its time was over"),
         ({"upload": {"id": "u"}, "input_id_conflict_resolution": 2}, InvalidRequest, "SUFFIX is not served"),
         ({"upload": {"id": "u"}, "input_template": {"id": "x"}}, InvalidRequest, "input_template holds an id"),
         (

@@ -80,7 +80,7 @@ def _numbered(result: ReadResult, place: Path, name: str) -> Iterator[Found]:
 
 def _without_paths(text: str, place: Path, name: str) -> str:
     """Messages of readers name files; where ours are is nobody's business."""
-    for path in {place, place.resolve()}:
+    for path in {place.absolute(), place.resolve()}:
         for alone in path.glob("data.*"):
             text = text.replace(str(alone), name)
         text = text.replace(f"{path}/", "").replace(str(path), name)
