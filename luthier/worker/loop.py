@@ -17,6 +17,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from luthier.errors import LuthierError
 from luthier.runs.launch import ENGINE, Standby
 from luthier.settings import Settings
 from luthier.store import calibrations, devices, jobs
@@ -188,7 +189,9 @@ class Worker:
         except LeaseLost:
             raise
         except Exception as error:
-            log.exception("%s job %d, attempt %d", job.kind, job.seq, job.attempt)
+            known = isinstance(error, LuthierError)  # says itself what happened: data that a user deleted meanwhile
+            level, told = (logging.WARNING, f": {error}") if known else (logging.ERROR, "")
+            log.log(level, "%s job %d, attempt %d%s", job.kind, job.seq, job.attempt, told, exc_info=not known)
             with self.database.write() as connection:
                 if jobs.fail(connection, job, f"{type(error).__name__}: {error}", retry=True) is jobs.State.FAILED:
                     kind.gave_up(connection, job, jobs.reasons(connection, job.seq))
