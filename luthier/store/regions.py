@@ -108,7 +108,7 @@ def marked(connection: Connection, inputs: Sequence[int]) -> dict[int, list[Mark
     for input, annotation, rows in of_inputs(connection, inputs):
         found[input] += [(row, (annotation, row.object)) for row in rows]
     seqs = {seq for rows in found.values() for row, _ in rows for seq in row.labels}
-    ids = _ids(connection, sorted(seqs))
+    ids = concept_ids(connection, sorted(seqs))
     return {input: _grouped(rows, ids) for input, rows in found.items()}
 
 
@@ -124,7 +124,7 @@ def _grouped(rows: Sequence[tuple[RegionRow, tuple[int, str]]], ids: Mapping[int
     return made
 
 
-def _ids(connection: Connection, seqs: Sequence[int]) -> dict[int, str]:
+def concept_ids(connection: Connection, seqs: Sequence[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     for start in range(0, len(seqs), _NAMED_AT_ONCE):
         some = select(concepts.c.seq, concepts.c.id).where(concepts.c.seq.in_(seqs[start : start + _NAMED_AT_ONCE]))

@@ -93,11 +93,9 @@ def failed(connection: Connection, seq: int, details: str) -> bool:
 def pending_inputs(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> int:
     """How many of its inputs have not been checked yet."""
     waiting = (inputs.c.app == version.app, inputs.c.status == PENDING_INPUT)
-    if version.dataset is not None:
-        within = (dataset_inputs.c.dataset == version.dataset, dataset_inputs.c.input == inputs.c.seq)
-        member = exists(select(1).where(*within))
-    else:
-        member = _carry(connection, version, concept_ids)
+    within = (dataset_inputs.c.dataset == version.dataset, dataset_inputs.c.input == inputs.c.seq)
+    whole_app = version.dataset is None
+    member = _carry(connection, version, concept_ids) if whole_app else exists(select(1).where(*within))
     query = select(func.count()).select_from(inputs).where(*waiting, member)
     return int(connection.execute(query).scalar_one())
 
@@ -111,8 +109,9 @@ def members(connection: Connection, version: DatasetVersion, concept_ids: Sequen
     for rows in stream.partitions():
         seqs = [row[0] for row in rows]
         labelled, marked = _labels(connection, seqs, ids), regions.marked(connection, seqs)
-        for seq, *values in rows:
-            yield Member(*values, labels=labelled.get(seq, {}), regions=marked.get(seq, []))
+        for seq, id, blob, status, details, split, width, height in rows:
+            found = labelled.get(seq, {}), marked.get(seq, [])
+            yield Member(id, blob, status, details, split, width, height, *found)
 
 
 def _members(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> Select[Any]:
@@ -126,7 +125,8 @@ def _members(connection: Connection, version: DatasetVersion, concept_ids: Seque
 
 def _carry(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> ColumnElement[bool]:
     """A label or a region of an input gives one of the concepts. The few labels of each input are looked at, whatever
-    index of the concepts there is: `+ 0` says so to databases that guess."""
+    index of the concepts there is: `+ 0` says so to databases that guess.
+    """
     wanted = select(concepts.c.seq).where(concepts.c.app == version.app, concepts.c.id.in_(concept_ids))
     seqs = list(connection.execute(wanted).scalars())
     whole = select(1).where(
@@ -142,10 +142,7 @@ def _labels(connection: Connection, seqs: Sequence[int], ids: dict[int, str]) ->
     row = labels.c
     query = select(row.input, row.concept, row.value).where(row.input.in_(seqs), row.counting == true())
     rows = connection.execute(query.order_by(row.annotation)).all()
-    unknown = {concept for _, concept, _ in rows if concept not in ids}
-    if unknown:
-        named = select(concepts.c.seq, concepts.c.id).where(concepts.c.seq.in_(unknown))
-        ids.update({seq: id for seq, id in connection.execute(named)})
+    ids.update(regions.concept_ids(connection, sorted({concept for _, concept, _ in rows if concept not in ids})))
     found: dict[int, dict[str, int]] = defaultdict(dict)
     for input, concept, value in rows:
         found[input][ids[concept]] = value

@@ -103,9 +103,9 @@ def _write(
             members = filtered(snapshots.members(connection, version, concept_ids), version.annotation_filter)
             splits = assign_splits(_spooled(work, members, rows, counts), ratios, int(version.split.get("seed", 0)))
         rows.seek(0)
-        with Masks(work.blobs, work.settings.decode_memory_mb, work.settings.decode_seconds) as masks:
-            with manifest.open("w", encoding="utf-8") as lines:
-                lines.writelines(_lines(work, rows, splits, counts, masks))
+        decoder = Masks(work.blobs, work.settings.decode_memory_mb, work.settings.decode_seconds)
+        with decoder as masks, manifest.open("w", encoding="utf-8") as lines:
+            lines.writelines(_lines(work, rows, splits, counts, masks))
     return manifest, asdict(counts)
 
 

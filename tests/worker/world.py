@@ -118,6 +118,7 @@ class World:
         note = {"user": "ada", "status": status, "own": True, "message": b""}
         annotation = self._add(connection, annotations, app=self.app, input=input, id=uuid.uuid4().hex, **note, **TIMES)
         row = {"annotation": annotation, "concept": self.concepts[concept], "input": input, "value": value}
+        row["counting"] = status == 24150
         connection.execute(insert(labels).values(**row))
 
     def add_dataset_version(
