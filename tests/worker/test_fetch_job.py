@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import select, update
 
 from luthier.errors import DiskFull
-from luthier.store import jobs
+from luthier.store import asked_urls, jobs, urls
 from luthier.store.blobs import Blobs
+from luthier.store.fetches import Fetched
+from luthier.store.tables import asked_urls as asked_urls_table
 from luthier.store.tables import input_urls, inputs
 from luthier.store.tables import jobs as jobs_table
 from luthier.worker.fetching.fetcher import Fetcher
@@ -233,3 +235,38 @@ def test_what_cannot_be_fetched_at_all_does_not_stay_pending(
     assert rows(world)[seq].status == 47101
     assert rows(world)[seq].details.count("a mistake of ours") == 3
     assert kept_urls(world) == [""]
+
+
+def test_what_a_call_waits_for_comes_before_a_long_list(
+    world: World, web: Web, digits: list[tuple[str, bytes]], start_worker: Start
+) -> None:
+    gate = threading.Event()
+
+    def slow(connection: Any, question: str) -> None:
+        gate.wait(20)
+        answer(digits[0][1])(connection, question)
+
+    web.pages = {"slow": slow, "a": answer(digits[1][1]), "page": answer(b"<html>"), "t": answer(b"\xef\xbb\xbfhello")}
+    for number in range(8):
+        world.add_urls([web.url(f"slow?{number}-{n}", "localhost") for n in range(8)])
+    start_worker()
+    world.until(lambda: web.server.most_at_once == 4)
+    wanted = [("image", "a?1"), ("image", "page"), ("text", "t"), ("image", "gone")]
+    web.pages["gone"] = answer(b"", "410 Gone")
+    began = time.monotonic()
+    with world.database.write() as connection:
+        seqs = asked_urls.ask(connection, "eve", [(kind, urls.parse(web.url(path))) for kind, path in wanted])
+    found = world.until(lambda: len(f := answered(world, seqs)) == 4 and f)
+    assert time.monotonic() - began < 5
+    gate.set()
+    a, page, text, gone = (found[seq] for seq in seqs)
+    assert (a.status, world.blobs.read(a.blob)) == (30001, digits[1][1])
+    assert (page.status, gone.status, "410" in gone.details) == (30101, 47101, True)
+    assert (text.status, world.blobs.read(text.blob)) == (30000, b"hello")
+    with world.database.read() as connection:
+        assert set(connection.execute(select(asked_urls_table.c.url)).scalars()) == {""}
+
+
+def answered(world: World, seqs: list[int]) -> dict[int, Fetched]:
+    with world.database.read() as connection:
+        return asked_urls.answered(connection, seqs)
