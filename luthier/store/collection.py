@@ -6,7 +6,7 @@ renews the file's time; a file is moved aside, looked at again, and only then re
 
 import contextlib
 import fcntl
-import json
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +23,7 @@ GRACE_SECONDS = 3600.0
 TEMPORARY_SECONDS = 60.0  # an unfinished file that nobody has written to for so long has lost its writer
 ASIDE = ".gone-"
 _ROWS = 500
+_BLOB = re.compile(rb'"blob": ?"([0-9a-f]{64})"')  # within JSON's strings quotes are escaped: it stands nowhere else
 
 
 def collect(
@@ -39,26 +40,27 @@ def collect(
 
 def _collect(database: Database, blobs: Blobs, manifests: Iterable[Path], before: float) -> int:
     _remove_leftovers(blobs, before)
-    old = {path.name for path in _files(blobs) if _age_ok(path, before)}
     with database.read() as connection:
         if connection.execute(
             select(dataset_versions.c.seq).where(dataset_versions.c.status == Status.IN_PROGRESS)
         ).first():
             return 0
-        unnamed = _without_rows(connection, old)
+        unnamed: set[str] = set()
+        for names in _folders(blobs):  # one after another: the names of all files may be a million
+            unnamed |= {sha for sha in _without_rows(connection, names) if _age_ok(blobs.path(sha), before)}
         frozen = list(
             connection.execute(select(dataset_versions.c.manifest).where(dataset_versions.c.manifest != "")).scalars()
         )
-    if unnamed:
-        for manifest in (*(blobs.path(sha) for sha in frozen), *manifests):
-            unnamed -= _named_in(manifest)
+    for manifest in (*(blobs.path(sha) for sha in frozen), *manifests):
+        _leave_out_named(unnamed, manifest)
     return sum(_remove(database, blobs, sha, before) for sha in sorted(unnamed))
 
 
-def _files(blobs: Blobs) -> Iterator[Path]:
+def _folders(blobs: Blobs) -> Iterator[set[str]]:
+    """The names of the files in each folder."""
     for folder in sorted(blobs.root.iterdir()):
         if folder.is_dir():
-            yield from (path for path in folder.iterdir() if not path.name.startswith("."))
+            yield {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def _age_ok(path: Path, before: float) -> bool:
@@ -81,11 +83,15 @@ def _without_rows(connection: Connection, shas: set[str]) -> set[str]:
     return unnamed
 
 
-def _named_in(manifest: Path) -> set[str]:
+def _leave_out_named(unnamed: set[str], manifest: Path) -> None:
+    """Takes out of `unnamed` what a manifest needs."""
+    if not unnamed:
+        return
     if not manifest.exists():
         raise CorruptFile(f"manifest {manifest} is missing, so nobody knows which files it needs; nothing is removed")
-    with manifest.open(encoding="utf-8") as lines:
-        return {str(json.loads(line).get("blob", "")) for line in lines if line.strip()}
+    with manifest.open("rb") as lines:
+        for line in lines:
+            unnamed.difference_update(sha.decode() for sha in _BLOB.findall(line))
 
 
 @contextlib.contextmanager
