@@ -7,12 +7,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
 
-from luthier.api import access_log, json_reader, json_text, json_writer, query
+from luthier.api import access_log, forms, json_reader, json_text, json_writer, query
 from luthier.api.auth import Credentials
 from luthier.api.bodies import ClientGoneError, Receive, read_body
 from luthier.api.dispatch import INTERNAL, Answer, Dispatcher, request_id, retry_after
@@ -90,7 +91,8 @@ class RestApp:
         target, path_values = self._routes.find(request.verb, request.raw_path)
         credentials = request.credentials()
         body = await self._body(request, target, credentials) if target.reads_body else b""
-        work = partial(self._serve, target, path_values, request.query, body, credentials, request.req_id)
+        sent = Sent(request.query, body, request.header(b"content-type") or "")
+        work = partial(self._serve, target, path_values, sent, credentials, request.req_id)
         return await self._pools.run(target.method, len(body), work)
 
     def _page(self, request: Request) -> Page | None:
@@ -111,26 +113,36 @@ class RestApp:
         return await read_body(request.receive, request.headers, self._limit)
 
     def _serve(
-        self, target: Target, path_values: list[str], text: bytes, body: bytes, credentials: Credentials, req_id: str
+        self, target: Target, path_values: list[str], sent: "Sent", credentials: Credentials, req_id: str
     ) -> Response:
         """In a thread of a pool: JSON -> message -> call -> message -> JSON."""
 
         def read() -> Message:
-            return request_message(target, path_values, text, body)
+            return request_message(target, path_values, sent)
 
         answer = self._dispatcher.answer_reading(target.method, read, credentials, req_id)
         return _response(target, answer)
 
 
-def request_message(target: Target, path_values: list[str], query_text: bytes, body: bytes) -> Message:
+@dataclass(frozen=True)
+class Sent:
+    """What a request holds beside its path."""
+
+    query: bytes
+    body: bytes
+    content_type: str = ""
+
+
+def request_message(target: Target, path_values: list[str], sent: Sent) -> Message:
     """The path wins over the body, the body over the query."""
     message = target.method.request()
-    if query_text:
-        values = query.values_of(message.DESCRIPTOR, query_text)
+    if sent.query:
+        values = query.values_of(message.DESCRIPTOR, sent.query)
         if values:
             json_reader.read(values, message)
-    if target.reads_body and (body or not target.body_may_be_empty):
-        json_reader.read(json_text.parse(body), message)
+    reads = target.reads_body and (sent.body or not target.body_may_be_empty)
+    if reads and not forms.read(target.method.name, sent.content_type, sent.query, sent.body, message):
+        json_reader.read(json_text.parse(sent.body), message)
     target.set_path(message, path_values)
     return message
 
