@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup test chaos wire docs bench system-packages clean
+.PHONY: demo setup test fuzz chaos wire docs bench system-packages clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m luthier.commands.demo
@@ -26,6 +26,12 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/wire.py
 
+fuzz: $(VENV)/.installed-fuzz  # mutated gRPC messages and schemathesis on both databases: an hour or so
+	$(BIN)/python -m tests.fuzz.messages --count 10000 --database sqlite
+	$(BIN)/python -m tests.fuzz.messages --count 10000 --database postgresql
+	$(BIN)/python -m tests.fuzz.rest --database sqlite
+	$(BIN)/python -m tests.fuzz.rest --examples 20 --phases fuzzing --database postgresql
+
 wire: $(VENV)/.installed-dev  # after a change to luthier/wire/luthier.proto
 	$(BIN)/python -m luthier.wire.generate
 
@@ -45,6 +51,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.installed | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-fuzz: pyproject.toml constraints.txt $(VENV)/.installed-dev | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	@touch $@
 
 clean:
