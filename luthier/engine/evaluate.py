@@ -42,7 +42,7 @@ def judge_split(
     recipe: Recipe, network: nn.Module, device: Device, data: loading.Data, split: str, batch_size: int
 ) -> Judged:
     began = time.monotonic()
-    chunks = loading.chunks_in_order(len(data.splits[split]), batch_size)
+    chunks = loading.chunks_in_order(len(data.splits[split]), batch_size, data.sizes(split))
     judged = recipe.judge()
     examples = show_all(judged, recipe, network, device, data.batches(split, chunks))
     return Judged(judged.scores(), examples, time.monotonic() - began)

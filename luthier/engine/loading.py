@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from luthier.runs.manifest import SPLITS, Example, example_from_line
 from luthier.runs.run import RunSpec
 
 BATCHES_AHEAD = 3
+STRETCH = 50  # batches among which examples are sorted by size: little padding, and yet a random order
 FIRST_IDS = 20
 
 
@@ -76,6 +78,16 @@ class Split:
         return len(self.offsets)
 
 
+@dataclass(frozen=True)
+class Cut:
+    """How much of texts is not read: `texts` lose `lost` of all `tokens`, as `limit` is the most of one text."""
+
+    texts: int = 0
+    lost: int = 0
+    tokens: int = 0
+    limit: int = 0
+
+
 class Data:
     """The examples of one manifest, by split; raises InvalidDataToleranceExceeded when too many are bad."""
 
@@ -87,6 +99,8 @@ class Data:
         self._manifest = os.open(manifest, os.O_RDONLY)
         self._pool = ThreadPoolExecutor(max(1, min(threads, 16)), thread_name_prefix="decode")
         self._cache: dict[tuple[str, int], Encoded] = {}
+        self._sizes: dict[str, list[int]] = {}
+        self._lost: dict[str, list[int]] = {}
         self._cache_room = spec.image_cache_mb * 2**20
         self._lock = threading.Lock()
         self._read(manifest)
@@ -137,6 +151,32 @@ class Data:
             return Path(example.path)
         return Path(self.spec.blob_folder) / example.blob[:2] / example.blob
 
+    def sizes(self, split: str) -> list[int]:
+        """How large each example of the split is, for batches of like size; empty where all are of one size."""
+        if not self.recipe.varied:
+            return []
+        if split not in self._sizes:
+            measured = list(self._pool.map(partial(self._measured, split), range(len(self.splits[split]))))
+            self._sizes[split] = [size for size, _ in measured]
+            self._lost[split] = [lost for _, lost in measured]
+        return self._sizes[split]
+
+    def cut(self, split: str) -> Cut:
+        """Of texts; for other kinds of input nothing is ever cut off."""
+        sizes, lost = self.sizes(split), self._lost.get(split, [])
+        return Cut(sum(one > 0 for one in lost), sum(lost), sum(lost) + sum(sizes), max(sizes, default=0))
+
+    def _measured(self, split: str, index: int) -> tuple[int, int]:
+        """An example's size and what was cut off it: the encoded arrays hold both, the first one is as long as it."""
+        encoded = self._encoded(split, index)
+        if encoded is None:
+            return 0, 0
+        return len(next(iter(encoded.values()))), int(encoded["lost"].sum())
+
+    def bytes_of(self, example: Example) -> bytes:
+        """Raises OSError where its file cannot be read."""
+        return example.text.encode("utf-8") if example.text else self.file_of(example).read_bytes()
+
     def _read(self, manifest: Path) -> None:
         offset = 0
         with manifest.open("rb") as file:
@@ -147,7 +187,8 @@ class Data:
 
     def _place(self, example: Example, offset: int, length: int) -> None:
         self.rejections.total += 1
-        invalid = example.invalid or ("" if _has_bytes(self.file_of(example)) else "its file is missing or empty")
+        here = example.text or _has_bytes(self.file_of(example))
+        invalid = example.invalid or ("" if here else "its file is missing or empty")
         unusable = invalid or self.recipe.unusable(example)
         if unusable:
             self.rejections.add(example.id, unusable, counted=bool(invalid))
@@ -166,7 +207,7 @@ class Data:
         if example.id in self.rejections.rows:
             return None
         try:
-            encoded = self.recipe.encode(self.file_of(example).read_bytes(), example)
+            encoded = self.recipe.encode(self.bytes_of(example), example)
         except (LuthierError, OSError) as error:
             self.rejections.add(example.id, str(error))
             return None
@@ -208,17 +249,34 @@ def steps_per_epoch(examples: int, batch_size: int, examples_per_epoch: int) -> 
 
 
 def training_chunks(
-    examples: int, batch_size: int, examples_per_epoch: int, *, seed: int, epoch: int
+    examples: int, batch_size: int, examples_per_epoch: int, *, seed: int, epoch: int, sizes: Sequence[int] = ()
 ) -> list[list[int]]:
-    """The batches of one epoch as example numbers. A last batch of one example is left out: BatchNorm needs two."""
+    """The batches of one epoch as example numbers. A last batch of one example is left out: BatchNorm needs two.
+
+    With `sizes`, one for each example, a batch holds examples of like size: the random order is sorted within
+    stretches of STRETCH batches, and the batches of a stretch are mixed again.
+    """
     generator = generator_for(seed, "order", epoch)
     count = examples_per_epoch or examples
     order: list[int] = []
     while len(order) < count:
         order += torch.randperm(examples, generator=generator).tolist()
+    order = order[:count]
     steps = steps_per_epoch(examples, batch_size, examples_per_epoch)
-    return [order[:count][i * batch_size : (i + 1) * batch_size] for i in range(steps)]
+    if not sizes:
+        return _cut(order, batch_size)[:steps]
+    chunks: list[list[int]] = []
+    for start in range(0, count, batch_size * STRETCH):
+        stretch = sorted(order[start : start + batch_size * STRETCH], key=lambda index: sizes[index])
+        cut = _cut(stretch, batch_size)
+        chunks += [cut[place] for place in torch.randperm(len(cut), generator=generator).tolist()]
+    return [chunk for chunk in chunks if len(chunk) > 1 or steps == 1][:steps]
 
 
-def chunks_in_order(examples: int, batch_size: int) -> list[list[int]]:
-    return [list(range(start, min(start + batch_size, examples))) for start in range(0, examples, batch_size)]
+def chunks_in_order(examples: int, batch_size: int, sizes: Sequence[int] = ()) -> list[list[int]]:
+    """Every example once; with `sizes`, the smallest first."""
+    return _cut(sorted(range(examples), key=lambda index: sizes[index]) if sizes else range(examples), batch_size)
+
+
+def _cut(order: Sequence[int], batch_size: int) -> list[list[int]]:
+    return [list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]

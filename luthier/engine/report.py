@@ -160,6 +160,7 @@ def introduction(session: Session) -> str:
         "Examples read, by concept and split:",
         _count_table(session),
         *_skipped_lines(session),
+        *_cut_lines(session),
         "Plan: "
         + ", ".join(
             f"{key} {_short(value)}" for key, value in {**asdict(plan), **effective(session)}.items() if key != "notes"
@@ -168,6 +169,18 @@ def introduction(session: Session) -> str:
         *_adjustments(session),
     ]
     return "\n".join(lines)
+
+
+def _cut_lines(session: Session) -> list[str]:
+    """How many texts are too long for the model, before any time is spent on them."""
+    cut = session.data.cut("train")
+    if not cut.texts:
+        return []
+    return [
+        f"{cut.texts} of {session.train_examples} texts are longer than the {cut.limit} tokens that are read of each: "
+        f"{cut.lost} of {cut.tokens} tokens ({100 * cut.lost / cut.tokens:.1f} %) are left out. A larger max_tokens "
+        "reads more, up to what the base model allows."
+    ]
 
 
 def farewell(session: Session) -> str:

@@ -5,6 +5,7 @@
     events.jsonl     one line per event                             appended by the engine
     checkpoints/     step-00000200/ best/ last/                     renamed into place by the engine when complete
     report.json      metrics, written last                          by the engine
+    assets/          what the base model needs beside its weights   copied once, before the start, by prepare
     log.txt          what the engine printed                        by the engine
     lock             held by the engine that works in this folder   so that two never write at once
 
@@ -12,7 +13,7 @@ Next: `events` for what the engine says, `prepare` and `launch` for how a run st
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,6 +51,8 @@ class RunSpec:
     invalid_data_tolerance_percent: float = 5.0
     estimated_seconds: float = 0.0  # what the estimate said; the log ends with estimate against actual
     estimate_only: bool = False  # a calibration: a few steps, measured, nothing saved
+    assets: dict[str, str] = field(default_factory=dict)  # files in assets/, as a tokenizer: name -> SHA-256
+    assets_folder: str = ""  # where they lie, as a run may be moved: RunFolder.spec fills it in
     extra: dict[str, Any] = field(default_factory=dict)  # recorded, never interpreted
 
     def to_json(self) -> str:
@@ -99,8 +102,13 @@ class RunFolder:
     def lock_file(self) -> Path:
         return self.path / "lock"
 
+    @property
+    def assets(self) -> Path:
+        return self.path / "assets"
+
     def spec(self) -> RunSpec:
-        return RunSpec.from_json(self.spec_file.read_text(encoding="utf-8"))
+        spec = RunSpec.from_json(self.spec_file.read_text(encoding="utf-8"))
+        return replace(spec, assets_folder=str(self.assets.absolute()))
 
     def report(self) -> dict[str, Any]:
         """The metrics, by split; raises FileNotFoundError before the run has ended."""

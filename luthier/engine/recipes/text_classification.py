@@ -1,0 +1,135 @@
+"""Texts to concepts: one concept each (softmax) or any number (a sigmoid each). Next: `language_models`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from luthier.catalog.text_plan import TextPlan
+from luthier.catalog.weights import require
+from luthier.engine import backbones, classification, language_models
+from luthier.engine.classification import ClassificationJudge
+from luthier.engine.plans import plan_of
+from luthier.engine.recipe import Answer, Batch, Encoded
+from luthier.errors import InvalidBytes
+from luthier.runs.manifest import Example
+from luthier.runs.run import RunSpec
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+class TextNetwork(nn.Module):
+    """A language model's body, its last hidden states pooled to one vector per text, and a linear head."""
+
+    def __init__(self, body: nn.Module, width: int, classes: int, plan: TextPlan) -> None:
+        super().__init__()
+        self.body = body
+        self.pooling = plan.pooling
+        self.dropout = nn.Dropout(plan.dropout)
+        self.head = nn.Linear(width, classes)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C) of token ids and their mask, both int64 (B, T); padding stands at the end and is 0 in it."""
+        hidden = self.body(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        return self.head(self.dropout(self._pooled(hidden, mask)))  # type: ignore[no-any-return]
+
+    def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if self.pooling == "last":
+            return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
+        weights = mask.unsqueeze(-1).float()
+        return (hidden * weights).sum(1) / weights.sum(1)
+
+
+class TextClassification:
+    """The verbs for text classifiers.
+
+    A batch: "tokens" and "mask", int64 (B, T), "targets", float (B, C), and "lost", int64 (B), tokens cut off.
+    """
+
+    input_kind = "text"
+    varied = True
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.plan = plan_of(TextPlan, spec.plan)
+        self.concept_ids = [concept.id for concept in spec.concepts]
+        self.assets = Path(spec.assets_folder)
+        language_models.verify(self.assets, spec.assets)
+        longest = language_models.most_tokens(self.assets)
+        limit = min(self.plan.max_tokens, longest) if longest else self.plan.max_tokens
+        self.tokenizer = language_models.Tokenizer(self.assets, limit)
+
+    def build(self, *, pretrained: bool) -> nn.Module:
+        config = language_models.config_of(self.assets)
+        tensors = None
+        if pretrained and self.spec.weights:
+            tensors = backbones.read_weights(require(Path(self.spec.weights_folder), self.spec.weights))
+        body = language_models.body_of(config, tensors)
+        return TextNetwork(body, config.hidden_size, len(self.concept_ids), self.plan)
+
+    def unusable(self, example: Example) -> str:
+        return classification.unusable(example, self.concept_ids, exclusive=self.plan.mutually_exclusive)
+
+    def concepts_in(self, example: Example) -> Iterable[str]:
+        return classification.concepts_in(example)
+
+    def encode(self, data: bytes, example: Example) -> Encoded:
+        tokens, lost = self.tokenizer.encode(text_of(data))
+        target = classification.target_of(example, self.concept_ids)
+        return {"tokens": tokens, "target": target, "lost": np.array([lost])}
+
+    def example_of(self, number: int) -> Encoded:
+        concepts, length = len(self.concept_ids), self.plan.max_tokens // 2
+        tokens = np.random.default_rng(number).integers(0, self.tokenizer.vocabulary, length, dtype=np.int32)
+        return {"tokens": tokens, "target": np.eye(concepts, dtype=np.uint8)[number % concepts], "lost": np.array([0])}
+
+    def collate(self, encoded: list[Encoded]) -> Batch:
+        longest = max(len(one["tokens"]) for one in encoded)
+        tokens: np.ndarray[Any, Any] = np.zeros((len(encoded), longest), dtype=np.int64)
+        mask = np.zeros_like(tokens)
+        for row, one in enumerate(encoded):
+            tokens[row, : len(one["tokens"])] = one["tokens"]
+            mask[row, : len(one["tokens"])] = 1
+        targets = torch.from_numpy(np.stack([one["target"] for one in encoded])).float()
+        lost = torch.from_numpy(np.concatenate([one["lost"] for one in encoded]))
+        return {"tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask), "targets": targets, "lost": lost}
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        targets = classification.smoothed(
+            batch["targets"], self.plan.label_smoothing, exclusive=self.plan.mutually_exclusive
+        )
+        return {**batch, "targets": targets}
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        logits = network(batch["tokens"], batch["mask"]).float()
+        return classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
+
+    def predict(self, network: nn.Module, batch: Batch) -> Batch:
+        """ "values": probabilities, (B, C)."""
+        logits = network(batch["tokens"], batch["mask"]).float()
+        return {"values": classification.probabilities(logits, exclusive=self.plan.mutually_exclusive)}
+
+    def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
+        return [{"values": values} for values in predicted["values"].tolist()]
+
+    def judge(self) -> ClassificationJudge:
+        return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
+
+
+def text_of(data: bytes) -> str:
+    """UTF-8 without its byte order mark; raises InvalidBytes that names the first bad byte."""
+    try:
+        return data.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
+    except UnicodeDecodeError as error:
+        raise InvalidBytes(
+            f"the text is not UTF-8: byte {data[error.start]:#04x} at {error.start}; save it as UTF-8"
+        ) from None
+
+
+RECIPE = TextClassification
