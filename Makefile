@@ -35,7 +35,7 @@ fuzz: $(VENV)/.installed-fuzz  # mutated gRPC messages and schemathesis on both 
 wire: $(VENV)/.installed-dev  # after a change to luthier/wire/luthier.proto
 	$(BIN)/python -m luthier.wire.generate
 
-docs: $(VENV)/.installed  # after a change to the catalog or the settings
+docs: $(VENV)/.installed  # after a change to the catalog, the settings or the calls
 	$(BIN)/python -m luthier.commands.reference_docs
 
 system-packages:

@@ -1,4 +1,4 @@
-"""Writes docs/reference/ from the catalog and the settings: `python -m luthier.commands.reference_docs`.
+"""Writes docs/reference/ from the catalog, the settings and the calls: `python -m luthier.commands.reference_docs`.
 
 A test writes the pages anew and compares, so that they cannot fall behind the code.
 """
@@ -12,6 +12,7 @@ from luthier.catalog import model_type as catalog
 from luthier.catalog.hyperparameters import Hyperparameter
 from luthier.catalog.model_type import Field, ModelType
 from luthier.catalog.template import Template
+from luthier.commands.reference_rpcs import rpcs_page
 from luthier.settings import describe
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -20,7 +21,7 @@ NOTE = "<!-- Written by `python -m luthier.commands.reference_docs` (make docs).
 
 def pages() -> dict[str, str]:
     """File names in docs/reference and what stands in them."""
-    return {"templates.md": templates_page(), "settings.md": settings_page()}
+    return {"templates.md": templates_page(), "settings.md": settings_page(), "rpcs.md": rpcs_page(NOTE)}
 
 
 def templates_page() -> str:
