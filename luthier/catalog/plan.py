@@ -4,11 +4,17 @@ A template's `plan` function makes one from its hyperparameters; run.json carrie
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How any family is optimised. A rate is per step, an epoch is one pass over the training examples."""
+    """How any family is optimised. A rate is per step, an epoch is one pass over the training examples.
+
+    `learns_regions`: from labelled parts of inputs. One concept is enough then, and what is not labelled is background.
+    """
+
+    learns_regions: ClassVar[bool] = False
 
     epochs: int
     batch_size: int
@@ -27,6 +33,7 @@ class Plan:
     clip_gradient_norm: float = 0.0  # 0: off
     ema_decay: float = 0.0  # 0: off; else the averaged weights are judged and served
     examples_per_epoch: int = 0  # 0: all
+    least_examples_per_epoch: int = 0  # a smaller data set is repeated until an epoch has as many
     early_stopping_epochs: int = 0  # stop after so many epochs without a better validation metric; 0: never
     label_smoothing: float = 0.0
     checkpoint_seconds: float = 60.0  # full resume state at least this often, and after each epoch
@@ -52,5 +59,30 @@ class ImagePlan(Plan):
     cutmix_alpha: float = 0.0
     normalize_embedding: bool = False  # the head sees the backbone's embedding scaled to length 1
     average_flips: bool = False  # predict on the picture and its mirror image, take the mean
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class DetectionPlan(Plan):
+    """Plan of the family that draws boxes. Pictures keep their proportions where `image_size` is one number."""
+
+    learns_regions: ClassVar[bool] = True
+
+    image_size: tuple[int, ...] = (512,)  # pixels: the shorter side, or exactly width and height
+    largest_ratio: float = 2.0  # longer to shorter side; a longer picture is made smaller to fit. 0: no bound
+    flip_probability: float = 0.5
+    flip_direction: str = "horizontal"  # horizontal, vertical
+    scale_min: float = 1.0  # random zoom of training pictures, evenly on a logarithmic scale
+    scale_max: float = 1.0
+    shift_fraction: float = 0.0  # random translation, share of each side
+    color_jitter: float = 0.0  # brightness, contrast and saturation, plus or minus
+    mosaic_probability: float = 0.0  # share of training pictures that are put together from four
+    frozen_stages: int = 0  # of a pre-trained backbone: its stem and so many stages stay as they are
+    still_norms: bool = False  # batch normalisations of a pre-trained backbone keep their statistics
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # width to height, where the network has such anchors
+    regions: int = 512  # that a two-stage network looks at per training picture
+    per_class_boxes: bool = False  # every concept has its own box regression
+    focal_loss: bool = True  # False: the hardest negatives only
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)

@@ -99,19 +99,17 @@ SMALLEST_INCEPTION_V3_SIDE = 80  # pixels: its unpadded layers leave nothing of 
 def own_plan(values: Values) -> ImagePlan:
     """The plan of Luthier's own templates: AdamW along a cosine after warm-up, every word of theirs as it says."""
     random_start = values["pretrained_weights"] == NO_WEIGHTS
-    patience, last = values["early_stopping_epochs"], values["num_epochs"]
-    note = f"early_stopping_epochs {patience} is not below num_epochs {last}: training never stops early"
     return ImagePlan(
-        epochs=last,
+        epochs=values["num_epochs"],
         batch_size=values["batch_size"],
         learning_rate=values["learning_rate"],
         weight_decay=values["weight_decay"],
         warmup_steps=values["warmup_iters"],
         backbone_multiplier=1.0 if random_start else values.get("backbone_learning_rate_multiplier", 1.0),
         trainable_layers=values["trainable_layers"],
-        early_stopping_epochs=patience,
+        early_stopping_epochs=values["early_stopping_epochs"],
         label_smoothing=values["label_smoothing"],
-        notes=(note,) if patience >= last else (),
+        notes=patience_notes(values),
         image_size=values["image_size"],
         mutually_exclusive=values["concepts_mutually_exclusive"],
         flip_probability=values["flip_probability"],
@@ -123,3 +121,10 @@ def own_plan(values: Values) -> ImagePlan:
         mixup_alpha=values["mixup_alpha"],
         cutmix_alpha=values["cutmix_alpha"],
     )
+
+
+def patience_notes(values: Values) -> tuple[str, ...]:
+    """That training never stops early, where its patience outlasts it."""
+    patience, last = values["early_stopping_epochs"], values["num_epochs"]
+    note = f"early_stopping_epochs {patience} is not below num_epochs {last}: training never stops early"
+    return (note,) if patience >= last else ()

@@ -136,6 +136,8 @@ def flip_direction() -> Enum:
 def pretrained_weights(named: str = "") -> Enum:
     """`named` is what the documentation calls the weights; "" for a network that only starts from random ones."""
     text = f"Weights to start from; {NO_WEIGHTS} starts from random ones"
+    if named in ("coco", "ade20k"):
+        text += f". Weights of {named.upper()} are nowhere open for all: {named} takes the backbone's of ImageNet"
     if not named:
         text = "This network has no pre-trained weights: training starts from random ones"
     options = (NO_WEIGHTS, named) if named else (NO_WEIGHTS,)
@@ -203,3 +205,21 @@ def mixup_alpha(default: float) -> Range:
 def cutmix_alpha(default: float) -> Range:
     text = "Pastes a part of one training picture into another; 0 turns it off"
     return Range(name="cutmix_alpha", default=default, min=0, max=5, description=text)
+
+
+# -- pictures with boxes or masks --------------------------------------------------------------------------------------
+
+
+def zoom(default: float) -> Range:
+    text = "Largest random zoom of a training picture: 0.4 makes it up to 1.4 times as large, or as small; 0 none"
+    return Range(name="zoom", default=default, min=0, max=2, description=text)
+
+
+def color_jitter(default: float) -> Range:
+    text = "Largest random change of a training picture's brightness, contrast and saturation, as a share"
+    return Range(name="color_jitter", default=default, min=0, max=1, description=text)
+
+
+def mosaic_probability(default: float) -> Range:
+    text = "Share of training pictures that are put together from parts of four"
+    return Range(name="mosaic_probability", default=default, min=0, max=1, description=text)

@@ -22,7 +22,11 @@ BATCH = 32  # files sent to the model process at a time
 @click.command("predict")
 @click.option("--model", "model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run folder.")
 @click.option(
-    "--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to name per picture."
+    "--top",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="How many classes or regions to name per file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and file, for programs.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
@@ -110,13 +114,33 @@ def _ranked(answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) ->
 def _line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> str:
     if "error" in answer:
         return f"{file}: {click.style('not predicted', fg='red')}: {answer['details']}"
+    if "regions" in answer:
+        return "\n".join([f"{file}: {len(answer['regions'])} found", *_region_lines(answer, concepts, top)])
     return f"{file}: " + ", ".join(f"{concept.name} {value:.3f}" for concept, value in _ranked(answer, concepts, top))
+
+
+def _region_lines(answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> list[str]:
+    """The best regions, a box as left, top, right, bottom in fractions of the picture."""
+    lines = []
+    for one in answer["regions"][:top]:
+        place = " at " + ", ".join(f"{side:.3f}" for side in one["box"]) if "box" in one else ""
+        lines.append(f"  {concepts[one['concept']].name} {one['value']:.3f}{place}")
+    return lines
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
 
 
 def _json_line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> str:
     row: dict[str, Any] = {"file": str(file)}
     if "error" in answer:
         row |= {"error": answer["details"], "code": answer["error"]}
+    elif "regions" in answer:
+        row["regions"] = [
+            {"id": concepts[one["concept"]].id, "name": concepts[one["concept"]].name, **_without(one, "concept")}
+            for one in answer["regions"]
+        ]
     else:
         ranked = _ranked(answer, concepts, top)
         row["concepts"] = [{"id": concept.id, "name": concept.name, "value": value} for concept, value in ranked]

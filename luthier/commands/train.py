@@ -32,6 +32,10 @@ from luthier.runs.run import RunFolder
 from luthier.settings import Settings
 
 STOP_SECONDS = 10.0  # the engine saves where it stands before it ends
+METRICS = {  # of the test split, by model type: what --json ends with
+    "visual-classifier": ("accuracy", "macro_f1"),
+    "visual-detector": ("map", "map50"),
+}
 
 
 @dataclass(frozen=True)
@@ -95,15 +99,16 @@ class Outcome:
 @click.option("--json", "as_json", is_flag=True, help="The last line of stdout is the result as JSON.")
 @click.pass_obj
 def command(options: Options, /, resume: Path | None, as_json: bool, **given: Any) -> int:
-    """Fine-tune a model on a folder of labelled pictures. No server and no database are needed.
+    """Fine-tune a model on labelled pictures. No server and no database are needed.
 
     DATA is a folder with one sub-folder per class. Where it holds train, val and test, those are the splits (each
     with one sub-folder per class); else the pictures are split 80/10/10. Or DATA is a CSV or TSV file with the
-    columns image,label (and split), the pictures beside it.
+    columns image,label (and split), the pictures beside it. Detectors take COCO, YOLO and Pascal VOC.
 
     \b
     luthier train --data pictures/ --template luthier_tiny_resnet
     luthier train --data pictures/labels.csv --template luthier_tiny_resnet --columns image=file
+    luthier train --data coco/annotations.json --template luthier_tiny_detector
     luthier train --data pictures/ --template MMClassification_ResNet_50_RSB_A1 --set num_epochs=20 --set batch_size=32
     luthier train --resume runs/luthier_tiny_resnet-20260101-120000
 
@@ -155,10 +160,12 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
         fetched = have_weights(request, weights_folder, settings.offline, progress)
     with show.moving_bar(out, f"Reading {arguments.data}") as progress:
-        read = read_pictures(arguments.data, arguments.test_data, arguments.columns, settings, progress)
+        read = read_pictures(
+            arguments.data, arguments.test_data, arguments.columns, settings, progress, regions=request.regions
+        )
     usable = sum(not example.invalid for example in read.examples)
     out.print(f"Read {arguments.data}: {usable} pictures, {len(read.concepts)} classes", markup=False)
-    show.show_counts(out, read.examples, read.concepts)
+    show.show_counts(out, read.examples, read.concepts, regions=request.regions)
     show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
     for note in read.notes:
         out.print(note, markup=False)
@@ -168,6 +175,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         arguments.tolerance,
         mutually_exclusive=request.exclusive,
         batch_size=request.template.plan_for(request.values).batch_size,
+        regions=request.regions,
     )
     for warning in report.warnings:
         out.print(f"Note: {warning}", style="yellow", markup=False)
@@ -285,7 +293,7 @@ def result(run: RunFolder, finished: Finished) -> dict[str, Any]:
     return {
         "run": str(run.path),
         "template": run.spec().template,
-        "metrics": {name: finished.metrics.get(name) for name in ("accuracy", "macro_f1")},
+        "metrics": {name: finished.metrics.get(name) for name in METRICS[run.spec().model_type]},
         "seconds": finished.seconds,
         "samples_per_second": finished.samples_per_second,
         "peak_memory_mb": finished.peak_memory_mb,

@@ -1,4 +1,4 @@
-"""What `luthier train` reads: any layout that `data/readers` knows, as long as it labels whole pictures."""
+"""What `luthier train` reads: any layout that `data/readers` knows, as long as it labels what the template learns."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +13,15 @@ from luthier.settings import Settings
 
 
 def read_pictures(
-    data: Path, test_data: Path | None, columns: Sequence[str], settings: Settings, progress: Progress
+    data: Path,
+    test_data: Path | None,
+    columns: Sequence[str],
+    settings: Settings,
+    progress: Progress,
+    *,
+    regions: bool = False,
 ) -> ReadResult:
-    """Raises InvalidRequest for data with other labels than those of whole pictures, saying what they are."""
+    """`regions`: the template learns parts of pictures. Raises InvalidRequest for data with other labels."""
     found = readers.read(
         data,
         column_names(columns) or None,
@@ -24,22 +30,29 @@ def read_pictures(
         memory_mb=settings.decode_memory_mb,
         seconds=settings.decode_seconds,
     )
-    if held := _other_labels(found):
-        raise InvalidRequest(
-            f"--data {data} holds {held}: it can be read, but this version trains pictures with labels of the whole "
-            "picture only. Give a folder with a sub-folder per class, or a CSV with the columns image,label"
-        )
+    if held := _other_labels(found, regions):
+        raise InvalidRequest(f"--data {data} holds {held}: it can be read, but {_WANTED[regions]}")
+    if regions and not any(example.regions for example in found.examples):
+        raise InvalidRequest(f"--data {data} holds labels of whole pictures only: it can be read, but {_WANTED[True]}")
     return found
 
 
-def _other_labels(found: ReadResult) -> str:
-    """The first kind of thing in the data that cannot be trained on yet, "" where there is none."""
+_WANTED = {
+    False: "this template learns labels of whole pictures. Give a folder with a sub-folder per class, or a CSV with "
+    "the columns image,label; `luthier templates` lists those that learn boxes",
+    True: "this template learns parts of pictures. Give boxes, polygons or masks: COCO, YOLO, Pascal VOC or mask PNGs",
+}
+_KINDS = {"box": "boxes", "polygon": "polygons", "mask": "masks", "point": "points", "span": "spans of text"}
+
+
+def _other_labels(found: ReadResult, regions: bool) -> str:
+    """The first kind of thing in the data that the template does not learn, "" where there is none."""
     for example in found.examples:
         if example.messages or example.text:
             return "conversations" if example.messages else "texts"
-        if example.regions:
-            kinds = {"box": "boxes", "polygon": "polygons", "mask": "masks", "span": "spans of text"}
-            return kinds[example.regions[0].kind]
+        for region in example.regions:
+            if not regions or region.kind in ("span", "point"):
+                return _KINDS[region.kind]
     return ""
 
 

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from luthier.commands.durations import spell
-from luthier.runs.events import EpochDone, Evaluated, Event, Started, StepDone
+from luthier.data.check import concepts_of
+from luthier.runs.events import MAIN_METRICS, EpochDone, Evaluated, Event, Started, StepDone
 from luthier.runs.manifest import SPLITS, Example
 from luthier.runs.run import RunConcept
 
@@ -35,13 +36,16 @@ def moving_bar(out: Console, title: str, shown: bool = True) -> Iterator[Callabl
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
-def show_counts(out: Console, examples: Iterable[Example], concepts: Sequence[RunConcept]) -> None:
-    """The table of usable examples per class and split."""
+def show_counts(
+    out: Console, examples: Iterable[Example], concepts: Sequence[RunConcept], *, regions: bool = False
+) -> None:
+    """The table of usable examples per class and split; with `regions` of those that have a region of the class."""
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     totals: Counter[str] = Counter()
     for example in (example for example in examples if not example.invalid):
         totals[example.split] += 1
-        counts[example.split].update(concept for concept, value in example.labels.items() if value)
+        labels = concepts_of(example) if regions else example.labels
+        counts[example.split].update(concept for concept, value in labels.items() if value)
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     for split in SPLITS:
@@ -137,8 +141,8 @@ class TrainingProgress:
     def _evaluated(self, event: Evaluated) -> None:
         if event.split != "val":
             return
-        accuracy = event.metrics.get("accuracy")
-        self._metric = "" if accuracy is None else f"  val accuracy {accuracy:.4f}"
+        named = next(((name, event.metrics[name]) for name in MAIN_METRICS if name in event.metrics), None)
+        self._metric = f"  val {named[0]} {named[1]:.4f}" if named else ""
         loss = event.metrics.get("loss")
         shown_loss = "" if loss is None else f"  val loss {loss:.4f}"
         self._out.print(f"epoch {event.epoch}{shown_loss}{self._metric}{'  best so far' if event.best else ''}")

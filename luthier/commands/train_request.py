@@ -35,6 +35,11 @@ class TrainRequest:
         """Whether the model will say one class per picture."""
         return bool(getattr(self.template.plan_for(self.values), "mutually_exclusive", False))
 
+    @property
+    def regions(self) -> bool:
+        """Whether the model learns parts of pictures."""
+        return self.template.plan_for(self.values).learns_regions
+
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """`key=value` texts; a value that reads as JSON is taken so (3, 0.1, true, [1,2]), else it is text.

@@ -5,7 +5,7 @@ Next: `clean` for what is done about copies of one picture in two splits.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from luthier.errors import (
@@ -71,8 +71,8 @@ class CheckReport:
         return dict(Counter(_NUMBERS.sub("N", skipped.reason) for skipped in self.skipped).most_common())
 
 
-def count_examples(examples: Iterable[Example]) -> CheckReport:
-    """Counts without judging; reads `examples` once."""
+def count_examples(examples: Iterable[Example], *, regions: bool = False) -> CheckReport:
+    """Counts without judging, labels or, with `regions`, the concepts of regions; reads `examples` once."""
     report = CheckReport()
     seen: dict[str, list[_Row]] = defaultdict(list)
     same_tuple: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million examples have few different labels
@@ -81,22 +81,27 @@ def count_examples(examples: Iterable[Example]) -> CheckReport:
             report.skipped.append(Skipped(example.id, example.invalid))
             continue
         report.usable[example.split] += 1
-        positives = _count_labels(report, example)
+        positives = _count_labels(report, example.split, concepts_of(example) if regions else example.labels)
         if example.blob:
             seen[example.blob].append((example.id, example.split, same_tuple.setdefault(positives, positives)))
     report.copies = [_copies(blob, same) for blob, same in seen.items() if len(same) > 1]
     return report
 
 
-def _count_labels(report: CheckReport, example: Example) -> tuple[str, ...]:
-    """The concepts that the example carries, once counted."""
-    positives = report.positives[example.split]
-    for concept, value in example.labels.items():
+def concepts_of(example: Example) -> dict[str, int]:
+    """The concepts that its regions carry, each 1."""
+    return {region.concept: 1 for region in example.regions}
+
+
+def _count_labels(report: CheckReport, split: str, labels: Mapping[str, int]) -> tuple[str, ...]:
+    """The concepts that an example carries, once counted."""
+    positives = report.positives[split]
+    for concept, value in labels.items():
         if value:
             positives[concept] = positives.get(concept, 0) + 1
-        elif example.split == "train":
+        elif split == "train":
             report.negatives[concept] = report.negatives.get(concept, 0) + 1
-    return tuple(concept for concept, value in example.labels.items() if value)
+    return tuple(concept for concept, value in labels.items() if value)
 
 
 def _copies(blob: str, rows: Sequence[_Row]) -> Copies:
@@ -115,20 +120,22 @@ def check_examples(
     *,
     mutually_exclusive: bool = True,
     batch_size: int = 0,
+    regions: bool = False,
 ) -> CheckReport:
-    """Counts, judges and warns; reads `examples` once.
+    """Counts, judges and warns; reads `examples` once. `regions`: these are learnt, and one concept is enough.
 
     Raises, in this order: NoTrainingData (nothing there), InvalidDataToleranceExceeded (more than `tolerance_percent`
     of the inputs cannot be used), SingleClass (nothing to tell apart), InsufficientData (fewer training examples than
     concepts, or than two), NoPositives (a concept without a positive training example).
     """
-    report = count_examples(examples)
+    report = count_examples(examples, regions=regions)
     if report.total == 0:
         raise NoTrainingData("there is no input to train on: add labelled inputs and train again")
     check_tolerance(report, tolerance_percent)
-    _check_concepts(report, concepts, mutually_exclusive)
+    if not regions:
+        _check_concepts(report, concepts, mutually_exclusive)
     _check_train(report, concepts)
-    report.warnings = _warnings(report, concepts, mutually_exclusive, batch_size)
+    report.warnings = _warnings(report, concepts, mutually_exclusive and not regions, batch_size)
     return report
 
 

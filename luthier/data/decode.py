@@ -18,7 +18,7 @@ from luthier.data.png import check_chunks
 from luthier.data.webp import check_length, check_sides
 from luthier.errors import ImageDecodeError
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Facts", "decode", "decode_resized", "examine"]
+__all__ = ["FORMATS", "MAX_PIXELS", "Facts", "decode", "decode_resized", "decode_sized", "examine"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,26 @@ def decode_resized(data: bytes, size: int, resize: str = "squash") -> Pixels:
     box = _middle_square(image.width, image.height) if resize == "shorter_side" else None
     small = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     return upright(np.asarray(small), stored.turned)
+
+
+def decode_sized(data: bytes, size: tuple[int, ...], largest_ratio: float = 0.0) -> Pixels:
+    """uint8 (height, width, 3) RGB, upright, antialiased (bicubic); raises as `decode` does.
+
+    `size` is width and height, or one number: the shorter side, proportions kept; a picture whose longer side would be
+    over `largest_ratio` times that (0: no bound) is made smaller until it is not. No side is under one pixel.
+    """
+    stored = _decode_stored(data, smallest_side=min(size))
+    image = to_rgb(stored.pixels) if isinstance(stored.pixels, Image.Image) else Image.fromarray(stored.pixels)
+    wanted = size[::-1] if stored.turned >= 5 else size  # turned pictures lie on their side in the file
+    width, height = wanted if len(wanted) == 2 else _proportional(image.width, image.height, wanted[0], largest_ratio)
+    return upright(np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)), stored.turned)
+
+
+def _proportional(width: int, height: int, shorter: int, largest_ratio: float) -> tuple[int, int]:
+    factor = shorter / min(width, height)
+    if largest_ratio:
+        factor = min(factor, shorter * largest_ratio / max(width, height))
+    return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def _middle_square(width: int, height: int) -> tuple[float, float, float, float]:

@@ -19,6 +19,7 @@ from torch import nn
 from luthier.catalog.weights import RECORD_FILE, require
 from luthier.engine.bn_inception import BNInception
 from luthier.engine.checkpoint import sha256
+from luthier.engine.rows import Rows, plain_rows
 from luthier.engine.small_networks import Cifar10Cnn, TinyResNet
 from luthier.errors import CorruptFile, InvalidTrainingParams, shown
 
@@ -52,9 +53,7 @@ def build(name: str, classes: int, image_size: int, weights_folder: str = "", we
     """
     network = create(name, classes, image_size)
     if weights:
-        file = require(Path(weights_folder), weights)
-        _check_unchanged(file)
-        load_weights(network, file)
+        load_weights(network, require(Path(weights_folder), weights))
     return network
 
 
@@ -102,7 +101,7 @@ def head_names(network: nn.Module) -> set[str]:
 
 def load_weights(network: nn.Module, file: Path) -> None:
     """Fills all but the head from a safetensors file; raises CorruptFile unless every tensor finds its place."""
-    tensors = _read(file)
+    tensors = read_weights(file)
     fit = compare(network, tensors)
     if not fit.ok:
         raise CorruptFile(f"{file} does not fit the network: {_in_words(fit)}; add the right file: luthier weights add")
@@ -112,9 +111,9 @@ def load_weights(network: nn.Module, file: Path) -> None:
             own[name].copy_(_resized(name, tensors[name], own[name], network))
 
 
-def compare(network: nn.Module, tensors: Tensors) -> Fit:
-    """Which tensors lack, are too many, or have another shape. The head does not count: it is made anew."""
-    head = head_names(network)
+def compare(network: nn.Module, tensors: Tensors, aside: set[str] | None = None) -> Fit:
+    """Which tensors lack, are too many, or have another shape; `aside`, else the head, does not count."""
+    head = head_names(network) if aside is None else aside
     own = {name: tensor for name, tensor in network.state_dict().items() if name not in head}
     given = {name: tensor for name, tensor in tensors.items() if name not in head}
     fitting = {name for name in own.keys() & given.keys() if _fits(name, given[name], own[name])}
@@ -123,6 +122,12 @@ def compare(network: nn.Module, tensors: Tensors) -> Fit:
         unexpected=sorted(given.keys() - own.keys()),
         mismatched=sorted((own.keys() & given.keys()) - fitting),
     )
+
+
+def read_weights(file: Path) -> Tensors:
+    """The tensors of a weights file; raises CorruptFile where it is none, or has changed since it was added."""
+    _check_unchanged(file)
+    return _read(file)
 
 
 def _check_unchanged(file: Path) -> None:
@@ -172,16 +177,23 @@ def _in_words(fit: Fit) -> str:
 
 
 def freeze(network: nn.Module, *, only_head: bool) -> None:
-    """Where `only_head`, all parameters but the head's get no gradients; `training_mode` keeps their buffers still."""
+    """Where `only_head`, all parameters but the head's get no gradients; `training_mode` keeps their buffers still.
+
+    A part that has a `freeze` of its own, as a detector's body has for its first stages, is asked in any case.
+    """
     trainable = head_names(network)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not only_head or name in trainable)
+    for part in network.modules():
+        if callable(own := getattr(part, "freeze", None)):
+            own()
 
 
 def training_mode(network: nn.Module) -> None:
     """Training mode for what is trained; frozen parts stay in evaluation mode, so that BatchNorm statistics stay."""
+    head = head_names(network)
     network.train()
-    if all(parameter.requires_grad for parameter in network.parameters()):
+    if any(parameter.requires_grad for name, parameter in network.named_parameters() if name not in head):
         return
     network.eval()
     head_of(network).train()
@@ -190,20 +202,29 @@ def training_mode(network: nn.Module) -> None:
 def load_previous(network: nn.Module, tensors: Tensors, previous: list[str], concepts: list[str]) -> int:
     """Starts from an earlier run's tensors (incremental training); returns how many concepts its head knew already.
 
-    The head's rows are matched by concept id; raises CorruptFile if the rest does not fit.
+    What speaks of concepts is matched by their ids; raises CorruptFile if the rest does not fit.
     """
-    fit = compare(network, tensors)
+    here, there = concept_rows(network, len(concepts)), concept_rows(network, len(previous))
+    fit = compare(network, tensors, aside=set(here))
     if not fit.ok:
         raise CorruptFile(f"the checkpoint to go on from does not fit this network: {_in_words(fit)}")
-    own, head = network.state_dict(), head_names(network)
-    rows = [(concepts.index(concept), row) for row, concept in enumerate(previous) if concept in concepts]
+    own = network.state_dict()
+    pairs = [(concepts.index(concept), row) for row, concept in enumerate(previous) if concept in concepts]
     with torch.no_grad():
-        for name in own.keys() - head:
+        for name in own.keys() - here.keys():
             own[name].copy_(_resized(name, tensors[name], own[name], network))
-        for name in head & tensors.keys():
-            for here, there in rows:
-                own[name][here] = tensors[name][there]
-    return len(rows)
+        for name in here.keys() & tensors.keys():
+            own[name][here[name].shared] = tensors[name][there[name].shared]
+            for new, old in pairs:
+                own[name][here[name].of_concept[new]] = tensors[name][there[name].of_concept[old]]
+    return len(pairs)
+
+
+def concept_rows(network: nn.Module, classes: int) -> dict[str, Rows]:
+    """By name, the tensors whose shape depends on the number of concepts; a plain head has a row for each of them."""
+    if callable(own := getattr(network, "concept_rows", None)):
+        return cast(dict[str, Rows], own(classes))
+    return {name: plain_rows(classes) for name in head_names(network)}
 
 
 def main() -> None:

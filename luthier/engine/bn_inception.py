@@ -84,11 +84,15 @@ class BNInception(nn.Module):
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, S, S) to the output of module 5b, (B, 1024, S/32, S/32)."""
+        return self.forward_stages(x)[-1]
+
+    def forward_stages(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """(B, 3, H, W) to the last maps at strides 8, 16 and 32: (B, 320, …), (B, 576, …), (B, 1024, …)."""
         x = functional.max_pool2d(self.conv1(x), 3, 2, 1)
         x = functional.max_pool2d(self.conv2(x), 3, 2, 1)
-        x = self.mod3c(self.mod3b(self.mod3a(x)))
-        x = self.mod4e(self.mod4d(self.mod4c(self.mod4b(self.mod4a(x)))))
-        return cast(torch.Tensor, self.mod5b(self.mod5a(x)))
+        fine = self.mod3b(self.mod3a(x))
+        middle = self.mod4d(self.mod4c(self.mod4b(self.mod4a(self.mod3c(fine)))))
+        return [fine, middle, self.mod5b(self.mod5a(self.mod4e(middle)))]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return cast(torch.Tensor, self.head(self.forward_features(x).mean((2, 3))))

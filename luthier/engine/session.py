@@ -90,7 +90,13 @@ class Session:
 
     @property
     def steps_per_epoch(self) -> int:
-        return loading.steps_per_epoch(self.train_examples, self.batch_size, self.plan.examples_per_epoch)
+        return loading.steps_per_epoch(self.train_examples, self.batch_size, self.examples_per_epoch)
+
+    @property
+    def examples_per_epoch(self) -> int:
+        """How many examples an epoch draws; 0: each one once."""
+        least = self.plan.least_examples_per_epoch
+        return self.plan.examples_per_epoch or (least if self.train_examples < least else 0)
 
     @property
     def total_steps(self) -> int:
@@ -102,9 +108,10 @@ class Session:
         chunks = loading.training_chunks(
             self.train_examples,
             self.batch_size,
-            self.plan.examples_per_epoch,
+            self.examples_per_epoch,
             seed=self.spec.seed,
             epoch=self.progress.epoch,
+            sizes=self.data.sizes("train"),
         )
         return chunks[done:]
 
@@ -256,8 +263,12 @@ def load_exactly(network: nn.Module, tensors: Tensors) -> None:
         raise CorruptFile(f"the checkpoint is of another network: {error}") from error
 
 
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """average = decay x average + (1 - decay) x network; counters are copied."""
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """average = decay x average + (1 - decay) x network; counters are copied.
+
+    Early on the decay is smaller, (1 + step) / (10 + step), so that the random start is soon forgotten.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
         for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
             if slow.is_floating_point():

@@ -57,7 +57,7 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
                     torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip_gradient_norm)
                 session.optimizer.step()
                 if session.average is not None:
-                    update_average(session.average, network, plan.ema_decay)
+                    update_average(session.average, network, plan.ema_decay, progress.step)
                 progress.loss_sum += value
             progress.step += 1
 

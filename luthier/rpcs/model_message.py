@@ -35,6 +35,8 @@ _SUMMARY = {  # name in our metrics -> field of the wire's MetricsSummary
     "macro_f1": "macro_avg_f1_score",
     "macro_precision": "macro_avg_precision",
     "macro_recall": "macro_avg_recall",
+    "map50": "mean_avg_precision_iou_50",
+    "map": "mean_avg_precision_iou_range",
 }
 
 

@@ -3,15 +3,15 @@
 No transaction is open while the model works.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
+from clarifai_grpc.grpc.api.resources_pb2 import Data
 from clarifai_grpc.grpc.api.status import status_pb2
 
 from luthier.errors import (
     InvalidPredictRequest,
-    InvalidUrl,
     LuthierError,
     ModelDoesNotExist,
     ModelQueuedForTraining,
@@ -22,7 +22,9 @@ from luthier.errors import (
     shown,
 )
 from luthier.rpcs import codes, media
+from luthier.rpcs.answers import data_of
 from luthier.rpcs.context import MAX_BATCH, Context, attempt, mixed_status, status, status_of_error, timestamp
+from luthier.rpcs.fetched import shown_url, with_bytes
 from luthier.rpcs.ids import new_id
 from luthier.rpcs.model_lookup import model_of, version_of
 from luthier.rpcs.model_message import brief_model
@@ -36,8 +38,6 @@ WAIT_SECONDS = 20.0  # for the model to be loaded, before the caller is told to 
 SIGNATURES = "_GET_SIGNATURES"  # what the published SDK asks each model for first
 ECHO = b"true"  # stands for the bytes that were sent, which are not sent back
 
-Answer = list[tuple[Mapping[str, str], float]]  # concepts with their values, best first
-
 
 def PostModelOutputs(ctx: Context, request: service_pb2.PostModelOutputsRequest) -> service_pb2.MultiOutputResponse:
     """Of the named version, else of the newest trained one. A bad input gets its own status and spoils no other."""
@@ -49,7 +49,8 @@ def PostModelOutputs(ctx: Context, request: service_pb2.PostModelOutputsRequest)
             return _no_signatures(request.inputs[0])
         version = _trained(connection, model, request.version_id or request.model.model_version.id)
     settings = _settings(ctx, version, request.model.model_version.output_info)
-    checked = attempt(request.inputs, lambda sent: _picture(sent, ctx.settings.max_input_mb))
+    contents = with_bytes(ctx, request.inputs)
+    checked = attempt(contents, lambda sent: _picture(sent, ctx.settings.max_input_mb))
     answers = _predicted(ctx, version, settings, checked)
     outputs = [_output(model, version, sent, answer) for sent, answer in zip(request.inputs, answers, strict=True)]
     return service_pb2.MultiOutputResponse(status=_whole_status(answers), outputs=outputs)
@@ -97,15 +98,15 @@ def _settings(ctx: Context, version: Version, asked: resources_pb2.OutputInfo) -
     return settings_for(stored, asked, version.request["concepts"], ctx.settings.max_concepts_per_model)
 
 
-def _picture(sent: resources_pb2.Input, max_mb: int) -> bytes:
+def _picture(sent: resources_pb2.Input | LuthierError, max_mb: int) -> bytes:
     """The bytes of one input's picture; only its header is read here."""
+    if isinstance(sent, LuthierError):
+        raise sent
     kinds = [name for name in ("image", "text", "video", "audio") if sent.data.HasField(name)]
     if not kinds:
         raise InvalidPredictRequest("data.image is missing; send the picture's bytes as data.image.base64")
     if kinds != ["image"]:
         raise UnsupportedFormat(f"data holds {' and '.join(kinds)}; this model reads pictures: send data.image alone")
-    if sent.data.image.url:
-        raise InvalidUrl("data.image.url: this version of Luthier fetches nothing; send the bytes as data.image.base64")
     data: bytes = sent.data.image.base64
     media.read_image(data, max_mb)
     return data
@@ -113,23 +114,20 @@ def _picture(sent: resources_pb2.Input, max_mb: int) -> bytes:
 
 def _predicted(
     ctx: Context, version: Version, settings: PredictionSettings, checked: Sequence[bytes | LuthierError]
-) -> list[Answer | LuthierError]:
+) -> list[Data | LuthierError]:
     """An answer or error for each input, in order. Raises ModelLoading, ModelBusy and PredictionFailed for all."""
     pictures = [item for item in checked if isinstance(item, bytes)]
     folder = ctx.settings.runs_folder / version.run_folder
     values = iter(
         ctx.predictors.predict(folder, version.checkpoint, "image", pictures, WAIT_SECONDS) if pictures else ()
     )
-    concepts = version.request["concepts"]
-    return [item if isinstance(item, LuthierError) else _answer(next(values), concepts, settings) for item in checked]
+    return [item if isinstance(item, LuthierError) else _answer(next(values), version, settings) for item in checked]
 
 
-def _answer(
-    found: dict[str, Any], concepts: list[dict[str, str]], settings: PredictionSettings
-) -> Answer | LuthierError:
+def _answer(found: dict[str, Any], version: Version, settings: PredictionSettings) -> Data | LuthierError:
     if "error" in found:
         return _error(int(found["error"]), str(found.get("details", "")))
-    return settings.chosen(concepts, found["values"])
+    return data_of(found, version, settings)
 
 
 def _error(code: int, details: str) -> LuthierError:
@@ -140,7 +138,7 @@ def _error(code: int, details: str) -> LuthierError:
     return LuthierError(details)
 
 
-def _whole_status(answers: Sequence[Answer | LuthierError]) -> status_pb2.Status | None:
+def _whole_status(answers: Sequence[Data | LuthierError]) -> status_pb2.Status | None:
     """MIXED_STATUS where some inputs failed, the first one's error where all did, None (success) where none did."""
     errors = [answer for answer in answers if isinstance(answer, LuthierError)]
     if len(errors) == len(answers):
@@ -149,18 +147,17 @@ def _whole_status(answers: Sequence[Answer | LuthierError]) -> status_pb2.Status
 
 
 def _output(
-    model: ModelRow, version: Version, sent: resources_pb2.Input, answer: Answer | LuthierError
+    model: ModelRow, version: Version, sent: resources_pb2.Input, answer: Data | LuthierError
 ) -> resources_pb2.Output:
     output = resources_pb2.Output(id=new_id(), created_at=timestamp(now()), model=brief_model(model, version))
     output.input.id = sent.id or new_id()
     if sent.data.image.base64:
         output.input.data.image.base64 = ECHO
+    if sent.data.image.url:
+        output.input.data.image.url = shown_url(sent.data.image.url)
     if isinstance(answer, LuthierError):
         output.status.CopyFrom(status_of_error(answer))
         return output
     output.status.CopyFrom(status(codes.SUCCESS))
-    for concept, value in answer:
-        output.data.concepts.add(
-            id=concept["id"], name=concept["name"], value=value, app_id=version.app_id, user_id=version.user_id
-        )
+    output.data.CopyFrom(answer)
     return output

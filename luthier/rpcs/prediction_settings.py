@@ -1,4 +1,6 @@
-"""Which concepts a prediction returns: max_concepts, min_value, select_concepts. Next: `outputs`, which applies them.
+"""Which concepts a prediction returns: max_concepts, min_value, select_concepts, and detection_threshold of regions.
+
+Next: `answers`, which applies them.
 
 They come from the request, else from what was stored with the version, else from DEFAULTS. In both they may stand in
 output_info.params or in output_info.output_config; the latter, where 0 and [] mean "not given", wins.
@@ -14,7 +16,7 @@ from clarifai_grpc.grpc.api import resources_pb2
 from luthier.errors import InvalidPredictRequest, shown
 from luthier.rpcs.struct_values import plain
 
-NAMES = ("max_concepts", "min_value", "select_concepts")
+NAMES = ("max_concepts", "min_value", "select_concepts", "detection_threshold")
 DEFAULTS: dict[str, Any] = {"max_concepts": 20, "min_value": 0, "select_concepts": []}
 
 
@@ -23,6 +25,12 @@ class PredictionSettings:
     max_concepts: int
     min_value: float  # 0..1; concepts below it are left out
     selected: frozenset[str]  # ids; empty: all
+    detection_threshold: float = 0.0  # 0..1; regions below it are left out
+
+    def wants(self, concept: Mapping[str, str], value: float) -> bool:
+        """Whether a region of that concept and value is returned."""
+        least = max(self.min_value, self.detection_threshold)
+        return value >= least and (not self.selected or concept["id"] in self.selected)
 
     def chosen(
         self, concepts: Sequence[Mapping[str, str]], values: Sequence[float]
@@ -46,8 +54,9 @@ def settings_for(
     given = {**DEFAULTS, **_given(stored), **_given(asked)}
     return PredictionSettings(
         max_concepts=_max_concepts(given["max_concepts"], most_concepts),
-        min_value=_min_value(given["min_value"]),
+        min_value=_share("min_value", given["min_value"]),
         selected=_selected(given["select_concepts"], concepts),
+        detection_threshold=_share("detection_threshold", given.get("detection_threshold", 0.0)),
     )
 
 
@@ -85,9 +94,9 @@ def _max_concepts(value: Any, most: int) -> int:
     return int(value)
 
 
-def _min_value(value: Any) -> float:
+def _share(name: str, value: Any) -> float:
     if not _number(value) or not 0 <= value <= 1:
-        raise InvalidPredictRequest(f"min_value is {shown(value)}; give a number from 0 to 1")
+        raise InvalidPredictRequest(f"{name} is {shown(value)}; give a number from 0 to 1")
     return float(value)
 
 

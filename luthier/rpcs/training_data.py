@@ -105,15 +105,19 @@ def concepts_of(
     return [rows[id] for id in ids]
 
 
-def learnable(connection: Connection, model: ModelRow, concepts: Sequence[ConceptRow], data: NamedData) -> Learnable:
-    """From the frozen version's own counts, else from the labels that there are now."""
+def learnable(
+    connection: Connection, model: ModelRow, concepts: Sequence[ConceptRow], data: NamedData, *, regions: bool = False
+) -> Learnable:
+    """From the frozen version's own counts, else from the labels, or those of `regions`, that there are now."""
     if data.frozen and data.version:
         per_concept = data.version.counts.get("per_concept", {})
-        positives = {one.id: per_concept.get(one.id, {}).get("positive", 0) for one in concepts}
+        carried = "region_inputs" if regions else "positive"
+        positives = {one.id: per_concept.get(one.id, {}).get(carried, 0) for one in concepts}
         negatives = {one.id: per_concept.get(one.id, {}).get("negative", 0) for one in concepts}
         return Learnable(sum(data.frozen_split), positives, negatives, data.frozen_split)
     kind = model_type(model.model_type).input_fields[0]
-    counts = training_requests.label_counts(connection, model.app, kind, [one.seq for one in concepts], data.dataset)
+    seqs = [one.seq for one in concepts]
+    counts = training_requests.label_counts(connection, model.app, kind, seqs, data.dataset, regions=regions)
     return Learnable(
         counts.inputs,
         {one.id: counts.positives.get(one.seq, 0) for one in concepts},
@@ -122,12 +126,14 @@ def learnable(connection: Connection, model: ModelRow, concepts: Sequence[Concep
     )
 
 
-def check_learnable(found: Learnable, concepts: Sequence[ConceptRow], mutually_exclusive: bool) -> None:
+def check_learnable(
+    found: Learnable, concepts: Sequence[ConceptRow], mutually_exclusive: bool, *, single_allowed: bool = False
+) -> None:
     """Raises NoTrainingData, SingleClass, NoPositives and InsufficientData, each saying what to add."""
     if not found.inputs:
         names = listed([one.id for one in concepts])
         raise NoTrainingData(f"no input is labelled with {names}; label inputs with them and train again")
-    if len(concepts) < 2:
+    if len(concepts) < 2 and not single_allowed:
         _check_single(found, concepts[0], mutually_exclusive)
     missing = [one.id for one in concepts if not found.positives[one.id]]
     if missing:

@@ -61,8 +61,10 @@ def read(
     most = ctx.settings.max_concepts_per_model
     concepts = training_data.concepts_of(connection, model, sent.output_info.data.concepts, most)
     data = training_data.dataset_of(connection, model, sent.train_info, params)
-    found = training_data.learnable(connection, model, concepts, data)
-    training_data.check_learnable(found, concepts, _exclusive(template, values))
+    plan = template.plan_for(values)
+    found = training_data.learnable(connection, model, concepts, data, regions=plan.learns_regions)
+    alone = plan.learns_regions  # a single concept is then told from the background
+    training_data.check_learnable(found, concepts, _exclusive(template, values), single_allowed=alone)
     seconds = estimate(connection, template, values, found.split).seconds
     request = {
         "template": template.id,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
 from luthier.store import snapshots
 from luthier.store.database import now
@@ -20,6 +20,7 @@ from luthier.store.tables import (
     inputs,
     jobs,
     labels,
+    region_labels,
 )
 
 _UNCHECKED_OR_GOOD = (snapshots.PENDING_INPUT, snapshots.GOOD_INPUT)
@@ -70,17 +71,24 @@ def dataset_versions_named(
 
 
 def label_counts(
-    connection: Connection, app: int, kind: str, concept_seqs: Sequence[int], dataset: int | None
+    connection: Connection,
+    app: int,
+    kind: str,
+    concept_seqs: Sequence[int],
+    dataset: int | None,
+    *,
+    regions: bool = False,
 ) -> LabelCounts:
-    """Of good and unchecked inputs of a kind ("image"), of one dataset or of the whole app."""
-    where = _labelled(app, kind, concept_seqs, dataset)
-    count = func.count(func.distinct(labels.c.input))
-    by_concept = _from_labels(labels.c.concept, labels.c.value, count).where(*where)
+    """Of good and unchecked inputs of a kind ("image"), of one dataset or of the whole app; labels, or `regions`'."""
+    table = region_labels if regions else labels
+    where = _labelled(table, app, kind, concept_seqs, dataset)
+    count = func.count(func.distinct(table.c.input))
+    by_concept = _from_labels(table, table.c.concept, table.c.value, count).where(*where)
     positives: dict[int, int] = {}
     negatives: dict[int, int] = {}
-    for concept, value, number in connection.execute(by_concept.group_by(labels.c.concept, labels.c.value)):
+    for concept, value, number in connection.execute(by_concept.group_by(table.c.concept, table.c.value)):
         (positives if value else negatives)[concept] = number
-    total = connection.execute(_from_labels(count).where(*where)).scalar_one()
+    total = connection.execute(_from_labels(table, count).where(*where)).scalar_one()
     return LabelCounts(int(total), positives, negatives)
 
 
@@ -106,16 +114,18 @@ def calibration_asked(connection: Connection, payload: dict[str, Any]) -> bool:
     return connection.execute(select(jobs.c.seq).where(*this, active | failed).limit(1)).first() is not None
 
 
-def _from_labels(*columns: Any) -> Select[Any]:
-    joined = labels.join(inputs, inputs.c.seq == labels.c.input)
-    return select(*columns).select_from(joined.join(annotations, annotations.c.seq == labels.c.annotation))
+def _from_labels(table: Table, *columns: Any) -> Select[Any]:
+    joined = table.join(inputs, inputs.c.seq == table.c.input)
+    return select(*columns).select_from(joined.join(annotations, annotations.c.seq == table.c.annotation))
 
 
-def _labelled(app: int, kind: str, concept_seqs: Sequence[int], dataset: int | None) -> list[ColumnElement[bool]]:
-    where = [labels.c.concept.in_(concept_seqs), annotations.c.status == snapshots.COUNTING]
+def _labelled(
+    table: Table, app: int, kind: str, concept_seqs: Sequence[int], dataset: int | None
+) -> list[ColumnElement[bool]]:
+    where = [table.c.concept.in_(concept_seqs), annotations.c.status == snapshots.COUNTING]
     where += [inputs.c.app == app, inputs.c.kind == kind, inputs.c.status.in_(_UNCHECKED_OR_GOOD)]
     if dataset is not None:
-        where.append(labels.c.input.in_(_members(dataset)))
+        where.append(table.c.input.in_(_members(dataset)))
     return where
 
 

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from luthier.errors import TryAgain
-from luthier.runs.events import Checkpointed, Evaluated, Event, Failed, Finished, Started, StepDone, Stopped
+from luthier.runs.events import (
+    MAIN_METRICS,
+    Checkpointed,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Started,
+    StepDone,
+    Stopped,
+)
 from luthier.runs.launch import EngineProcess
 from luthier.store import jobs, versions
 from luthier.store.jobs import LeaseLost
@@ -39,7 +49,7 @@ class Seen:
     finished: Finished | None = None
     failed: Failed | None = None
     stopped: Stopped | None = None
-    accuracy: float | None = None
+    metric: str = ""  # of the last validation, as "accuracy 0.97"
     checkpoint_seconds: list[float] = field(default_factory=list)
     item_seconds: list[float] = field(default_factory=list)  # of validation, per item
 
@@ -61,7 +71,9 @@ class Seen:
                 self.stopped = event
 
     def _evaluated(self, event: Evaluated) -> None:
-        self.accuracy = event.metrics.get("accuracy", self.accuracy) if event.split == "val" else self.accuracy
+        if event.split == "val":
+            named = (f"{name} {event.metrics[name]:.2f}" for name in MAIN_METRICS if name in event.metrics)
+            self.metric = next(named, self.metric)
         items = 0
         if self.started:
             items = self.started.val_examples if event.split == "val" else self.started.test_examples
@@ -88,8 +100,8 @@ class Seen:
             return "starting"
         if not self.step:
             return f"epoch 1 of {self.started.total_epochs}"
-        accuracy = f", accuracy {self.accuracy:.2f}" if self.accuracy is not None else ""
-        return f"epoch {self.step.epoch} of {self.started.total_epochs}, loss {self.step.loss:.3g}{accuracy}"
+        metric = f", {self.metric}" if self.metric else ""
+        return f"epoch {self.step.epoch} of {self.started.total_epochs}, loss {self.step.loss:.3g}{metric}"
 
 
 @dataclass(frozen=True)

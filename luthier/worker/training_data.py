@@ -42,11 +42,12 @@ def prepare_run(work: Work, version: Version) -> RunFolder:
     frozen = _frozen(work, version)
     concepts = tuple(RunConcept(row["id"], row["name"]) for row in version.request["concepts"])
     manifest = work.blobs.path(frozen.manifest)
-    report = _checked(manifest, concepts, version, plan)
+    report = _checked(manifest, concepts, version, plan, frozen)
     for warning in report.warnings:
         note(run, f"Warning: {warning}.")
     work.lease.check()
-    return prepare(run.path, _spec(work, version, template, values, plan, concepts), _wanted(manifest, concepts))
+    spec = _spec(work, version, template, values, plan, concepts)
+    return prepare(run.path, spec, _wanted(manifest, concepts, plan, frozen))
 
 
 def _spec(
@@ -108,28 +109,39 @@ def _freeze(work: Work, seq: int, version: Version) -> DatasetVersion:
     return snapshot_job.freeze(work, seq, [row["id"] for row in version.request["concepts"]])
 
 
-def _checked(manifest: Path, concepts: tuple[RunConcept, ...], version: Version, plan: Plan) -> CheckReport:
+def _checked(
+    manifest: Path, concepts: tuple[RunConcept, ...], version: Version, plan: Plan, frozen: DatasetVersion
+) -> CheckReport:
     exclusive = bool(getattr(plan, "mutually_exclusive", True))
     try:
         return check_examples(
-            _wanted(manifest, concepts),
+            _wanted(manifest, concepts, plan, frozen),
             concepts,
             _tolerance(version),
             mutually_exclusive=exclusive,
             batch_size=plan.batch_size,
+            regions=plan.learns_regions,
         )
     except NoTrainingData as error:
         names = ", ".join(concept.id for concept in concepts[:20])
         raise NoTrainingData(f"{error.details}. The concepts asked for: {names}") from error
 
 
-def _wanted(manifest: Path, concepts: tuple[RunConcept, ...]) -> Iterator[Example]:
-    """The examples that say anything about the concepts, with no other labels."""
+def _wanted(manifest: Path, concepts: tuple[RunConcept, ...], plan: Plan, frozen: DatasetVersion) -> Iterator[Example]:
+    """The examples that say anything about the concepts, with no other labels and regions.
+
+    Where regions are learnt, an input of the dataset without any is background, and kept.
+    """
     ids = {concept.id for concept in concepts}
     for example in read_manifest(manifest):
         labels = {concept: value for concept, value in example.labels.items() if concept in ids}
-        if labels:
-            yield replace(example, labels=labels)
+        if not plan.learns_regions:
+            if labels:
+                yield replace(example, labels=labels, regions=())
+            continue
+        regions = tuple(region for region in example.regions if region.concept in ids)
+        if regions or frozen.dataset is not None:
+            yield replace(example, labels=labels, regions=regions)
 
 
 def _tolerance(version: Version) -> float:

@@ -88,10 +88,22 @@ def test_bad_H5_a_gpu_asked_for_by_name_where_there_is_none() -> None:
     RSB.check_gpus({}, gpus_online=0)  # the default asks for nothing
 
 
-@pytest.mark.parametrize("value", [0, 1, 7, 100_000, [224], [0, 224], 224.5])
-@pytest.mark.parametrize("template", TRAINABLE, ids=lambda template: template.id)
+@pytest.mark.parametrize("value", [0, 1, 7, 100_000, [224, 224, 224], [0, 224], [224.5], 224.5])
+@pytest.mark.parametrize(
+    "template", [one for one in TRAINABLE if "image_size" in one.defaults()], ids=lambda one: one.id
+)
 def test_bad_H6_image_size(template: Template, value: Any) -> None:
     assert "image_size" in refusal(template, image_size=value)
+
+
+@pytest.mark.parametrize(
+    "template", [one for one in TRAINABLE if "image_size" in one.defaults()], ids=lambda one: one.id
+)
+def test_bad_H6_a_list_is_taken_only_where_sizes_are_lists(template: Template) -> None:
+    if isinstance(template.defaults()["image_size"], tuple):
+        assert list(template.checked({"image_size": [224]})["image_size"]) == [224]
+    else:
+        assert "image_size" in refusal(template, image_size=[224])
 
 
 @pytest.mark.parametrize(

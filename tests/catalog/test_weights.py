@@ -36,7 +36,11 @@ def test_needed_names_each_weights_once_with_its_templates() -> None:
     needed = dict(weights.needed())
     assert needed["timm/resnext50_32x4d.a1_in1k"] == ["Clarifai_ResNext", "classification_basemodel_v1"]
     assert needed["luthier/bn_inception"] == ["Clarifai_InceptionBatchNorm"]
-    assert len(needed) == 8
+    assert needed["timm/resnet50.tv_in1k"] == [
+        "MMClassification_ResNet_50",
+        "MMDetection_FasterRCNN",
+        "MMDetection_YoloF",
+    ]
 
 
 def test_missing_weights_name_the_commands_that_bring_them(tmp_path: Path) -> None:
@@ -72,6 +76,21 @@ def test_adding_a_folder_copies_model_and_config_and_records_the_hash(tmp_path: 
     assert weights.record(tmp_path / "w", OTHER) == added
     assert steps[-1] == (added.bytes, added.bytes)
     assert [path.name for path in (tmp_path / "w" / "mine").iterdir()] == ["anything"]  # nothing is left beside it
+
+
+def test_a_language_model_brings_its_tokenizer(tmp_path: Path, source: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (source / name).write_text("{}", encoding="utf-8")
+    weights.add(tmp_path / "weights", "org/model", source)
+    beside = {file.name for file in weights.assets(tmp_path / "weights", "org/model")}
+    assert beside == {"config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert not (weights.folder(tmp_path / "weights", "org/model") / "vocab.txt").exists()
+
+
+def test_bad_P33_a_tokenizer_that_names_code_is_refused(tmp_path: Path, source: Path) -> None:
+    (source / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": "evil.py"}}', encoding="utf-8")
+    with pytest.raises(InvalidRequest, match="auto_map"):
+        weights.add(tmp_path / "weights", "org/model", source)
 
 
 def test_adding_again_replaces_and_a_refused_file_leaves_what_was_there(tmp_path: Path, source: Path) -> None:

@@ -47,14 +47,15 @@ def spec_of(
     given: dict[str, Any] | None = None,
     concepts: Sequence[str] = CLASSES,
     plan: dict[str, Any] | None = None,
+    model_type: str = "visual-classifier",
     **changes: Any,
 ) -> RunSpec:
     """The spec that the platform would write; `plan` and `changes` overlay its plan and its fields."""
-    chosen = find_template("visual-classifier", template)
+    chosen = find_template(model_type, template)
     values = chosen.checked(given or {})
     spec = RunSpec(
         run=name,
-        model_type="visual-classifier",
+        model_type=model_type,
         template=chosen.id,
         recipe=chosen.recipe,
         backbone=chosen.backbone,

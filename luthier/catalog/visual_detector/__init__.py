@@ -1,4 +1,4 @@
-"""Pictures -> boxes with concepts. One template per file; none trains yet."""
+"""Pictures -> boxes with concepts. One template per file; `luthier_tiny_detector` is the smallest."""
 
 from luthier.catalog import type_fields
 from luthier.catalog.model_type import Field, ModelType

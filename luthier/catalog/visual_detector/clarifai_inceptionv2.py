@@ -1,6 +1,6 @@
-"""RetinaNet head on Inception V2 (Ioffe and Szegedy 2015, Lin et al. 2017). Declared; it does not train yet."""
+"""RetinaNet head on Inception V2 (Ioffe and Szegedy 2015, Lin et al. 2017). It starts from random weights."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, detection, vocabulary
 from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean
 from luthier.catalog.template import Template
 
@@ -8,7 +8,9 @@ TEMPLATE = Template(
     id="Clarifai_InceptionV2",
     model_type="visual-detector",
     description="RetinaNet head on Inception V2: lighter than on V4",
-    cannot_train="this version of Luthier does not train detectors yet",
+    recipe="object_detection",
+    backbone="retinanet:luthier/bn_inception",
+    plan=detection.retinanet_plan,
     gflops=102.0,
     gflops_at=cost.by_area(102.0, 512),
     parameters_m=24.0,
@@ -36,5 +38,6 @@ TEMPLATE = Template(
             description="true: focal loss (Lin et al. 2017); false: the hardest negatives only",
         ),
         vocabulary.per_item_lrate(0.000625),
+        vocabulary.pretrained_weights(),
     ),
 )

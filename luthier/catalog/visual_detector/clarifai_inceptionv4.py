@@ -1,6 +1,6 @@
-"""RetinaNet head on Inception V4 (Szegedy et al. 2017, Lin et al. 2017). Declared; it does not train yet."""
+"""RetinaNet head on Inception V4 (Szegedy et al. 2017, Lin et al. 2017)."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, detection, translation, vocabulary
 from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean, Enum
 from luthier.catalog.template import Template
 
@@ -8,7 +8,10 @@ TEMPLATE = Template(
     id="Clarifai_InceptionV4",
     model_type="visual-detector",
     description="RetinaNet head on Inception V4: accurate, heavy",
-    cannot_train="this version of Luthier does not train detectors yet",
+    recipe="object_detection",
+    backbone="retinanet:timm/inception_v4",
+    plan=detection.retinanet_plan,
+    weights=translation.unless_none("timm/inception_v4.tf_in1k"),
     gflops=153.0,
     gflops_at=cost.by_area(153.0, 512),
     parameters_m=58.0,
@@ -41,5 +44,6 @@ TEMPLATE = Template(
             description="true: focal loss (Lin et al. 2017); false: the hardest negatives only",
         ),
         vocabulary.per_item_lrate(0.000625),
+        vocabulary.pretrained_weights("imagenet"),
     ),
 )

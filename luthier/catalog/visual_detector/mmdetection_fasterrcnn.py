@@ -1,6 +1,6 @@
-"""Faster R-CNN with a ResNet-50 feature pyramid (Ren et al. 2015, Lin et al. 2017). Declared; it does not train yet."""
+"""Faster R-CNN with a ResNet-50 feature pyramid (Ren et al. 2015, Lin et al. 2017)."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, detection, translation, vocabulary
 from luthier.catalog.hyperparameters import ArrayOfNumbers
 from luthier.catalog.template import Template
 
@@ -8,7 +8,10 @@ TEMPLATE = Template(
     id="MMDetection_FasterRCNN",
     model_type="visual-detector",
     description="Faster R-CNN with a ResNet-50 feature pyramid, two stages: accurate boxes",
-    cannot_train="this version of Luthier does not train detectors yet",
+    recipe="object_detection",
+    backbone="faster_rcnn:timm/resnet50",
+    plan=lambda values: detection.published_plan(values, frozen_stages=1, **detection.scales(values)),
+    weights=translation.unless_none("timm/resnet50.tv_in1k"),
     gflops=268.8,
     gflops_at=cost.by_area(268.8, 800),
     parameters_m=41.8,

@@ -1,13 +1,18 @@
-"""SSD with a VGG-16 backbone (Liu et al. 2016). Declared; it does not train yet."""
+"""SSD with a VGG-16 backbone (Liu et al. 2016)."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, detection, translation, vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="MMDetection_SSD",
     model_type="visual-detector",
     description="SSD with a VGG-16 backbone, one stage: quick",
-    cannot_train="this version of Luthier does not train detectors yet",
+    recipe="object_detection",
+    backbone="ssd:timm/vgg16",
+    plan=lambda values: detection.published_plan(
+        values, weight_decay=5e-4, scale_min=0.5, scale_max=1.5, color_jitter=0.3
+    ),
+    weights=translation.unless_none("timm/vgg16.tv_in1k"),
     gflops=203.1,
     gflops_at=cost.by_area(203.1, 512),
     parameters_m=36.0,

@@ -1,6 +1,6 @@
-"""YOLOF, one feature level of a ResNet-50 (Chen et al. 2021). Declared; it does not train yet."""
+"""YOLOF, one feature level of a ResNet-50 (Chen et al. 2021)."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, detection, translation, vocabulary
 from luthier.catalog.hyperparameters import Boolean, Number, Range
 from luthier.catalog.template import Template
 
@@ -9,7 +9,10 @@ TEMPLATE = Template(
     model_type="visual-detector",
     description="YOLOF on one feature level of a ResNet-50: light and quick",
     aliases=("MMDetection_YOLOF",),
-    cannot_train="this version of Luthier does not train detectors yet",
+    recipe="object_detection",
+    backbone="yolof:timm/resnet50",
+    plan=detection.yolof_plan,
+    weights=translation.unless_none("timm/resnet50.tv_in1k"),
     gflops=42.3,
     gflops_at=cost.by_area(42.3, 512),
     parameters_m=44.1,

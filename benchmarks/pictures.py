@@ -1,0 +1,138 @@
+"""Pictures for measuring how well Luthier learns, rendered here: glyphs of the installed fonts, scratches, photos.
+
+Everything depends on a seed alone. Pictures of training and of judging show different glyphs. Next: `quality`.
+"""
+
+import functools
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+Pixels = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]  # left, top, right, bottom, pixels
+
+GROUPS: dict[str, tuple[int, int]] = {  # blocks of Unicode whose glyphs look alike
+    "arrows": (0x2190, 0x21FF),
+    "mathematics": (0x2200, 0x22FF),
+    "shapes": (0x25A0, 0x25FF),
+    "symbols": (0x2600, 0x267F),
+    "dingbats": (0x2701, 0x27BF),
+    "letters": (0x0410, 0x044F),
+    "boxes": (0x2550, 0x259F),
+    "braille": (0x2840, 0x28FF),
+}
+SCENE_CONCEPTS = ("symbols", "letters", "arrows")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture of up to four objects; `masks` are theirs, boolean (H, W) each."""
+
+    pixels: Pixels
+    concepts: tuple[str, ...]
+    boxes: tuple[Box, ...]
+    masks: tuple[npt.NDArray[np.bool_], ...]
+
+
+@functools.cache
+def fonts() -> tuple[str, ...]:
+    """Paths of the installed fonts that have glyphs of all groups, the plain weights first."""
+    listed = subprocess.run(["fc-list", ":", "file"], capture_output=True, text=True, check=False).stdout
+    files = sorted(line.split(":")[0].strip() for line in listed.splitlines() if "DejaVuSans" in line)
+    wide = [file for file in files if "Mono" not in file and "Light" not in file]
+    if not wide:
+        raise SystemExit("no DejaVu Sans is installed; on Debian: apt install fonts-dejavu-core fontconfig")
+    return tuple(wide)
+
+
+@functools.cache
+def glyphs(group: str, unseen: bool) -> tuple[str, ...]:
+    """Characters of a group that the font draws; every fourth one is for judging only."""
+    first, last = GROUPS[group]
+    font = ImageFont.truetype(fonts()[0], 32)
+    blank = font.getmask("\uffff").getbbox(), bytes(font.getmask("\uffff"))
+    drawn = []
+    for code in range(first, last + 1):
+        mask = font.getmask(chr(code))
+        if mask.getbbox() and (mask.getbbox(), bytes(mask)) != blank:
+            drawn.append(chr(code))
+    return tuple(one for place, one in enumerate(drawn) if (place % 4 == 3) == unseen)
+
+
+def gradient(width: int, height: int, generator: np.random.Generator) -> Pixels:
+    """From one random colour to another, in a random direction, with a little noise."""
+    first, second = generator.integers(0, 256, (2, 3))
+    angle = generator.random() * 2 * np.pi
+    x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+    share = ((x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2) + 1) / 2
+    colours = first * (1 - share[..., None]) + second * share[..., None]
+    noisy: Pixels = np.clip(colours + generator.normal(0, 4, (height, width, 3)), 0, 255).astype(np.uint8)
+    return noisy
+
+
+def stamp(
+    pixels: Pixels, glyph: str, side: int, left: int, top: int, generator: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Draws a glyph in two colours, turned a little, as high as `side`; returns where its pixels are, (H, W)."""
+    font = ImageFont.truetype(fonts()[int(generator.integers(len(fonts())))], side)
+    layer = Image.new("L", (2 * side, 2 * side))
+    ImageDraw.Draw(layer).text((side, side), glyph, fill=255, font=font, anchor="mm")
+    layer = layer.rotate(float(generator.uniform(-20, 20)), Image.Resampling.BICUBIC)
+    ink = layer.crop(layer.getbbox())
+    scale = side / max(ink.size)
+    ink = ink.resize((max(1, round(ink.width * scale)), max(1, round(ink.height * scale))), Image.Resampling.BICUBIC)
+    cover = np.asarray(ink, dtype=np.float32)[..., None] / 255
+    height, width = cover.shape[:2]
+    height, width = min(height, pixels.shape[0] - top), min(width, pixels.shape[1] - left)
+    cover = cover[:height, :width]
+    area = pixels[top : top + height, left : left + width]
+    shade = area.reshape(-1, 3).mean(0)
+    colours = generator.integers(0, 256, (2, 3)).astype(np.float32)
+    while np.abs(colours.mean(0) - shade).mean() < 50:
+        colours = generator.integers(0, 256, (2, 3)).astype(np.float32)
+    down = np.linspace(0, 1, height)[:, None, None]
+    paint = colours[0] * (1 - down) + colours[1] * down
+    area[:] = (area * (1 - cover) + paint * cover).astype(np.uint8)
+    inside = np.zeros(pixels.shape[:2], dtype=bool)
+    inside[top : top + height, left : left + width] = cover[..., 0] > 0.5
+    return inside
+
+
+def box_of(mask: npt.NDArray[np.bool_]) -> Box:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def scene(
+    generator: np.random.Generator, *, unseen: bool, width: int = 320, height: int = 240,
+    concepts: Sequence[str] = SCENE_CONCEPTS, background: Pixels | None = None,
+) -> Scene:  # fmt: skip
+    """One to four objects, each in a quarter of its own so that none hides another."""
+    pixels = gradient(width, height, generator) if background is None else background.copy()
+    quarters = generator.permutation(4)[: generator.integers(1, 5)]
+    named, masks = [], []
+    for quarter in quarters:
+        concept = concepts[int(generator.integers(len(concepts)))]
+        choice = glyphs(concept, unseen)
+        side = int(generator.integers(height // 8, int(height * 0.42)))
+        left = int(quarter % 2 * width / 2 + generator.random() * (width / 2 - side))
+        top = int(quarter // 2 * height / 2 + generator.random() * (height / 2 - side))
+        mask = stamp(pixels, choice[int(generator.integers(len(choice)))], side, left, top, generator)
+        if mask.any():
+            named.append(concept)
+            masks.append(mask)
+    return Scene(pixels, tuple(named), tuple(box_of(mask) for mask in masks), tuple(masks))
+
+
+def scenes(count: int, seed: int, *, unseen: bool) -> list[Scene]:
+    generator = np.random.default_rng([seed, int(unseen)])
+    return [scene(generator, unseen=unseen) for _ in range(count)]
+
+
+def save(pixels: Pixels, file: Path) -> None:
+    Image.fromarray(pixels).save(file)

@@ -1,0 +1,123 @@
+"""What the plan functions of the detectors share: documented words -> fields of a DetectionPlan. Next: `plan`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from luthier.catalog.plan import DetectionPlan
+from luthier.catalog.translation import patience_notes
+from luthier.catalog.vocabulary import NO_WEIGHTS
+from luthier.errors import InvalidTrainingParams
+
+Values = Mapping[str, Any]
+
+
+def own_plan(values: Values) -> DetectionPlan:
+    """The plan of Luthier's own detectors: AdamW along a cosine after warm-up, averaged weights are served."""
+    return DetectionPlan(
+        epochs=values["num_epochs"],
+        batch_size=values["batch_size"],
+        learning_rate=values["learning_rate"],
+        weight_decay=values["weight_decay"],
+        warmup_steps=values["warmup_iters"],
+        clip_gradient_norm=10.0,
+        ema_decay=0.98,
+        trainable_layers=values["trainable_layers"],
+        early_stopping_epochs=values["early_stopping_epochs"],
+        notes=patience_notes(values),
+        image_size=tuple(values["image_size"]),
+        flip_probability=values["flip_probability"],
+        flip_direction=values["flip_direction"],
+        scale_min=1 / (1 + values["zoom"]),
+        scale_max=1 + values["zoom"],
+        shift_fraction=values["shift_fraction"],
+        color_jitter=values["color_jitter"],
+        mosaic_probability=values["mosaic_probability"],
+    )
+
+
+def published_plan(values: Values, **own: Any) -> DetectionPlan:
+    """The plan of the documented detectors: stochastic gradient descent with momentum, cut to a tenth after two thirds
+    and eleven twelfths of the epochs, as all of them were published. `own` overrides fields.
+
+    A pre-trained body keeps its statistics and, where `own` says so, its first stages; a random one learns as a whole.
+    """
+    last = values["num_epochs"]
+    fields: dict[str, Any] = {
+        "epochs": last,
+        "batch_size": values["batch_size"],
+        "learning_rate": values["batch_size"] * values["per_item_lrate"],
+        "optimizer": "sgd",
+        "weight_decay": 1e-4,
+        "schedule": "step",
+        "step_epochs": tuple(sorted({max(1, round(last * 2 / 3)), max(1, round(last * 11 / 12))} - {last})),
+        "warmup_steps": 500,
+        "warmup_ratio": 0.001,
+        "clip_gradient_norm": 35.0,
+        "image_size": image_size(values["image_size"]),
+        "still_norms": True,
+        **own,
+    }
+    if values.get("pretrained_weights") == NO_WEIGHTS:
+        fields |= {"frozen_stages": 0, "still_norms": False, "backbone_multiplier": 1.0}
+    return DetectionPlan(**fields)
+
+
+def image_size(given: Any) -> tuple[int, ...]:
+    """One number or two; V4's is one as text."""
+    return (int(given),) if isinstance(given, str) else tuple(given)
+
+
+def scales(values: Values) -> dict[str, float]:
+    """`random_resize_lower` and `…_upper` as zooms of image_size; raises InvalidTrainingParams if they contradict."""
+    size, named = values["image_size"], {}
+    for name in ("random_resize_lower", "random_resize_upper"):
+        given = values[name] or size
+        if len(given) != len(size):
+            raise InvalidTrainingParams(
+                f"train_info.params.{name} has {len(given)} numbers and image_size {len(size)}; give as many"
+            )
+        named[name] = given[0] / size[0]
+    low, high = named["random_resize_lower"], named["random_resize_upper"]
+    if low > high:
+        raise InvalidTrainingParams(
+            f"train_info.params.random_resize_lower is {list(values['random_resize_lower'])}, which is more than "
+            f"random_resize_upper, {list(values['random_resize_upper']) or 'image_size'}; give less, or more there"
+        )
+    return {"scale_min": low, "scale_max": high}
+
+
+def retinanet_plan(values: Values) -> DetectionPlan:
+    return published_plan(
+        values,
+        anchor_ratios=tuple(values["anchor_ratios"]),
+        per_class_boxes=values["use_perclass_regression"],
+        focal_loss=values["use_focal_loss"],
+    )
+
+
+def yolof_plan(values: Values) -> DetectionPlan:
+    """A picture that need not keep its proportions is squeezed to a square, or to the two sides that are given."""
+    sides = tuple(values["image_size"])
+    squeezed = sides if len(sides) == 2 else (*sides, *sides)
+    return published_plan(
+        values,
+        backbone_multiplier=1 / 3,
+        frozen_stages=values["frozen_stages"],
+        least_examples_per_epoch=values["min_samples_per_epoch"],
+        image_size=sides if values["keep_aspect_ratio"] else squeezed,
+        largest_ratio=values["max_aspect_ratio"],
+        shift_fraction=0.06,  # 32 pixels of 512, as published
+    )
+
+
+def yolox_plan(values: Values) -> DetectionPlan:
+    return published_plan(
+        values,
+        weight_decay=5e-4,
+        schedule="cosine",
+        ema_decay=0.9998,
+        color_jitter=0.3,
+        scale_min=0.5,
+        scale_max=1.5,
+        mosaic_probability=0.5,
+    )

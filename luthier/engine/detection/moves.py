@@ -1,0 +1,135 @@
+"""Random changes to pictures that carry boxes: mirror, scale, shift and mosaic, as one resampling. Next: `augment`.
+
+Every draw comes from the generator given. A picture's boxes move with it; one of which less than a third stays in the
+picture goes.
+"""
+
+import math
+
+import torch
+from torch.nn import functional
+
+from luthier.catalog.plan import DetectionPlan
+from luthier.engine import augment
+
+Tensor = torch.Tensor
+Batch = dict[str, Tensor]
+LEAST_LEFT = 1 / 3  # of a box's area
+LEAST_SIDE = 2.0  # pixels
+
+
+def moved(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Batch:
+    """A batch as `recipes/object_detection` has it, to the same.
+
+    Images come back as float32, 0..255, where they were resampled or coloured.
+    """
+    if plan.mosaic_probability and len(batch["images"]) > 1:
+        batch = _mosaic(batch, plan, generator)
+    elif _moves(plan):
+        batch = _resampled(batch, *_views(batch, plan, generator))
+    if plan.color_jitter:
+        batch = {**batch, "images": augment.jitter(batch["images"], plan.color_jitter, generator)}
+    return batch
+
+
+def _moves(plan: DetectionPlan) -> bool:
+    return bool(plan.flip_probability or plan.shift_fraction or (plan.scale_min, plan.scale_max) != (1, 1))
+
+
+def _views(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Per picture a scale (B, 2), negative where mirrored, and where its origin comes to lie (B, 2), pixels."""
+    sizes = batch["sizes"].float().cpu()
+    count = len(sizes)
+    low, high = math.log(plan.scale_min), math.log(plan.scale_max)
+    scale = torch.exp(low + (high - low) * torch.rand(count, 1, generator=generator))
+    free = sizes * (1 - scale)  # room around a smaller picture, overhang of a larger one
+    origin = free * torch.rand(count, 2, generator=generator)
+    origin = origin + plan.shift_fraction * sizes * (torch.rand(count, 2, generator=generator) * 2 - 1)
+    mirrored = torch.rand(count, generator=generator) < plan.flip_probability
+    axis = 0 if plan.flip_direction == "horizontal" else 1
+    sign = torch.ones(count, 2)
+    sign[mirrored, axis] = -1
+    origin[mirrored, axis] += (scale * sizes)[mirrored, axis]
+    return scale * sign, origin
+
+
+def _resampled(batch: Batch, scale: Tensor, origin: Tensor) -> Batch:
+    """Each point p of a picture comes to lie at scale x p + origin."""
+    images = batch["images"]
+    there = images.device
+    scale, origin = scale.to(there), origin.to(there)
+    images = _sampled(images, scale, origin, images.shape[2:])
+    boxes, concepts = _boxes_after(batch["boxes"], batch["concepts"], scale, origin, images.shape[3], images.shape[2])
+    size = torch.tensor([images.shape[3], images.shape[2]], device=there)
+    return {**batch, "images": images, "boxes": boxes, "concepts": concepts, "sizes": size.expand(len(images), 2)}
+
+
+def _sampled(images: Tensor, scale: Tensor, origin: Tensor, shape: tuple[int, int] | torch.Size) -> Tensor:
+    """float32 (B, 3, *shape), bilinear; what lies outside a picture is mid grey."""
+    height, width = images.shape[2:]
+    old = torch.tensor([width, height], device=images.device, dtype=torch.float32)
+    new = torch.tensor([shape[1], shape[0]], device=images.device, dtype=torch.float32)
+    # from output in -1..1 to pixels, to pixels of the source, to -1..1 of it
+    factor = new / 2 / scale / (old / 2)
+    shift = ((new / 2 - origin) / scale - old / 2) / (old / 2)
+    zero = torch.zeros_like(factor[:, 0])
+    top = torch.stack([factor[:, 0], zero, shift[:, 0]], 1)
+    bottom = torch.stack([zero, factor[:, 1], shift[:, 1]], 1)
+    grid = functional.affine_grid(torch.stack([top, bottom], 1), [len(images), 3, *shape], align_corners=False)
+    return functional.grid_sample(images.float() - 128, grid, align_corners=False) + 128
+
+
+def _boxes_after(
+    boxes: Tensor, concepts: Tensor, scale: Tensor, origin: Tensor, width: int, height: int
+) -> tuple[Tensor, Tensor]:
+    factor, shift = scale.repeat(1, 2).unsqueeze(1), origin.repeat(1, 2).unsqueeze(1)
+    placed = boxes * factor + shift
+    placed = torch.cat(
+        [torch.minimum(placed[..., :2], placed[..., 2:]), torch.maximum(placed[..., :2], placed[..., 2:])], -1
+    )
+    bounds = torch.tensor([width, height, width, height], device=boxes.device, dtype=boxes.dtype)
+    clipped = torch.minimum(placed.clamp(min=0), bounds)
+    sides = clipped[..., 2:] - clipped[..., :2]
+    whole = (placed[..., 2:] - placed[..., :2]).prod(-1)
+    kept = (sides.prod(-1) > LEAST_LEFT * whole) & (sides.amin(-1) >= LEAST_SIDE)
+    return clipped, torch.where(kept, concepts, -1)
+
+
+def _mosaic(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Batch:
+    """Four pictures around one point (Bochkovskiy et al. 2020), for a share of the batch; the others are only moved."""
+    images = batch["images"]
+    count, (height, width) = len(images), images.shape[2:]
+    chosen = torch.rand(count, generator=generator) < plan.mosaic_probability
+    middle_x = int(width * (0.35 + 0.3 * float(torch.rand((), generator=generator))))
+    middle_y = int(height * (0.35 + 0.3 * float(torch.rand((), generator=generator))))
+    quarters = ((0, 0, middle_x, middle_y), (middle_x, 0, width, middle_y),
+                (0, middle_y, middle_x, height), (middle_x, middle_y, width, height))  # fmt: skip
+    canvas = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    boxes, concepts = [], []
+    for left, top, right, bottom in quarters:
+        order = torch.randperm(count, generator=generator).to(images.device)
+        part = {name: tensor[order] for name, tensor in batch.items()}
+        scale, origin = _views(part, plan, generator)
+        # a random window of the moved picture, as large as the quarter
+        room = torch.tensor([width - (right - left), height - (bottom - top)], dtype=torch.float32)
+        origin = origin - room * torch.rand(count, 2, generator=generator)
+        scale, origin = scale.to(images.device), origin.to(images.device)
+        canvas[:, :, top:bottom, left:right] = _sampled(part["images"], scale, origin, (bottom - top, right - left))
+        inside, kept = _boxes_after(part["boxes"], part["concepts"], scale, origin, right - left, bottom - top)
+        boxes.append(inside + torch.tensor([left, top, left, top], device=images.device))
+        concepts.append(kept)
+    plain = _resampled(batch, *_views(batch, plan, generator))
+    return _mixed(chosen.to(images.device), canvas, torch.cat(boxes, 1), torch.cat(concepts, 1), plain)
+
+
+def _mixed(chosen: Tensor, canvas: Tensor, boxes: Tensor, concepts: Tensor, plain: Batch) -> Batch:
+    """The mosaic where chosen, else the plain picture, its boxes padded to as many."""
+    missing = boxes.shape[1] - plain["boxes"].shape[1]
+    plain_boxes = functional.pad(plain["boxes"], (0, 0, 0, missing))
+    plain_concepts = functional.pad(plain["concepts"], (0, missing), value=-1)
+    return {
+        **plain,
+        "images": torch.where(chosen.view(-1, 1, 1, 1), canvas, plain["images"]),
+        "boxes": torch.where(chosen.view(-1, 1, 1), boxes, plain_boxes),
+        "concepts": torch.where(chosen.view(-1, 1), concepts, plain_concepts),
+    }

@@ -1,0 +1,162 @@
+"""Every visual-detector template: two steps, judged, served, gone on from; each network overfits 16 scenes.
+
+The networks stand on small bodies, which are built of the same parts; the full ones are built once, without numbers.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from luthier.catalog.model_type import find_template, templates_of
+from luthier.catalog.plan import DetectionPlan
+from luthier.catalog.template import Template
+from luthier.engine import checkpoint
+from luthier.engine.backbones import head_names
+from luthier.engine.detection import networks
+from luthier.engine.detection.faster_rcnn import FasterRCNN
+from luthier.engine.detection.retinanet import RetinaNet
+from luthier.engine.detection.ssd import SSD
+from luthier.engine.detection.yolof import YOLOF
+from luthier.engine.detection.yolox import YOLOX
+from luthier.engine.evaluate import evaluate
+from luthier.engine.predict import Predictor
+from luthier.engine.recipe import recipe_for
+from luthier.engine.session import build_network
+from luthier.errors import InvalidTrainingParams
+from luthier.runs.events import EpochDone
+from luthier.runs.manifest import Example, Region
+from luthier.runs.prepare import prepare
+from luthier.runs.run import RunConcept, RunFolder, RunSpec
+from tests.engine.runs import events_of, finished, spec_of, train_here
+from tests.recipes.scenes import CONCEPTS, examples
+
+TEMPLATES = [template for template in templates_of("visual-detector") if not template.cannot_train]
+SMALL = {
+    "faster_rcnn:timm/resnet50": "small_faster_rcnn:timm/resnet10t",
+    "ssd:timm/vgg16": "small_ssd:timm/resnet10t",
+    "retinanet:luthier/bn_inception": "small_retinanet:timm/resnet10t",
+    "retinanet:timm/inception_v4": "small_retinanet:timm/resnet10t",
+    "yolof:timm/resnet50": "small_yolof:timm/resnet10t",
+    "luthier/yolox_s": "small_yolox",
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Narrow ones of the same classes, by names of their own."""
+    strides = {name: networks.WITH_BODY[name][0] for name in networks.WITH_BODY}
+    narrow: dict[str, Any] = {
+        "faster_rcnn": lambda body, classes, plan: FasterRCNN(body, classes, plan.regions, width=32),
+        "ssd": lambda body, classes, plan: SSD(body, classes, width=64),
+        "retinanet": lambda body, classes, plan: RetinaNet(body, classes, plan, width=32, depth=1),
+        "yolof": lambda body, classes, plan: YOLOF(body, classes, width=64),
+    }
+    for name, make in narrow.items():
+        monkeypatch.setitem(networks.WITH_BODY, f"small_{name}", (strides[name], make))
+    monkeypatch.setitem(networks.WITHOUT_BODY, "small_yolox", lambda classes: YOLOX(classes, width=8))
+
+
+def small_spec(template: Template, **plan: Any) -> RunSpec:
+    """Two steps of four scenes, everything else as the template says, from random weights."""
+    quick = {"image_size": (64,), "batch_size": 4, "epochs": 1, "least_examples_per_epoch": 0, "warmup_steps": 0}
+    spec = spec_of(
+        "run", template.id, {"pretrained_weights": "None"}, CONCEPTS, {**quick, "regions": 32, **plan},
+        model_type="visual-detector", backbone=SMALL.get(template.backbone, template.backbone),
+    )  # fmt: skip
+    return spec
+
+
+def run_of(folder: Path, spec: RunSpec, found: list[Example]) -> RunFolder:
+    return prepare(folder, spec, found)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
+def test_two_steps_judged_served_and_gone_on_from_with_other_concepts(template: Template, tmp_path: Path) -> None:
+    found = examples(tmp_path / "pictures", 12, splits=("train",) * 8 + ("val", "val", "test", "test"))
+    spec = small_spec(template)
+    run = run_of(tmp_path / "run", spec, found)
+    event = finished(train_here(run))
+    assert event.step == 2
+    assert 0 <= event.metrics["map"] <= event.metrics["map50"] <= 1
+
+    best = run.checkpoints / "best"
+    assert evaluate(run, best, run.manifest_file)["examples"] == 12
+    outputs = Predictor(run, best).answer("image", [Path(one.path).read_bytes() for one in found[:2]] + [b"junk"])
+    assert [sorted(output) for output in outputs] == [["regions"], ["regions"], ["details", "error"]]
+    for region in (region for output in outputs[:2] for region in output["regions"]):
+        left, top, right, bottom = region["box"]
+        assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+        assert region["concept"] in (0, 1) and 0 <= region["value"] <= 1
+
+    _carries_over(spec, run)
+
+
+def _carries_over(spec: RunSpec, run: RunFolder) -> None:
+    """The head's rows follow their concepts, with one added before them; all else is as it was."""
+    new = RunConcept("new", "new")
+    other = RunSpec(**{**vars(spec), "resume_from": str(run.checkpoints / "best"),
+                       "concepts": (new, *reversed(spec.concepts))})  # fmt: skip
+    device = Predictor(run, run.checkpoints / "best").device
+    network = build_network(recipe_for(other), other, device, print)
+    old = checkpoint.read_tensors(run.checkpoints / "best" / checkpoint.MODEL)
+    here, there = network.concept_rows(3), network.concept_rows(2)  # type: ignore[operator]
+    assert here
+    for name, tensor in network.state_dict().items():
+        if name not in here:
+            assert torch.equal(tensor, old[name]), name
+            continue
+        assert torch.equal(tensor[here[name].shared], old[name][there[name].shared]), name
+        assert torch.equal(tensor[here[name].of_concept[2]], old[name][there[name].of_concept[0]]), name
+        assert torch.equal(tensor[here[name].of_concept[1]], old[name][there[name].of_concept[1]]), name
+
+
+FAST = {
+    "image_size": (72,), "batch_size": 8, "optimizer": "adamw", "learning_rate": 1e-3,
+    "weight_decay": 0.0, "schedule": "cosine", "ema_decay": 0.0, "flip_probability": 0.0, "scale_min": 1.0,
+    "scale_max": 1.0, "shift_fraction": 0.0, "color_jitter": 0.0, "mosaic_probability": 0.0, "still_norms": False,
+    "clip_gradient_norm": 10.0,
+}  # fmt: skip
+LEARNERS = {"luthier_tiny_detector": {"epochs": 60}}  # name: what differs from FAST
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_overfits_16_scenes(name: str, tmp_path: Path) -> None:
+    found = examples(tmp_path / "pictures", 16, splits=("train",))
+    spec = small_spec(find_template("visual-detector", name), **{**FAST, **LEARNERS[name]})
+    run = run_of(tmp_path / "run", spec, found)
+    finished(train_here(run))
+    losses = [event.train_loss for event in events_of(run) if isinstance(event, EpochDone)]
+    assert losses[-1] < losses[0] / 2
+    judged = evaluate(run, run.checkpoints / "best", run.manifest_file)
+    assert judged["metrics"]["map50"] >= 0.95
+
+
+@pytest.mark.parametrize("name", sorted({template.backbone for template in TEMPLATES}))
+def test_the_full_networks_can_be_built(name: str) -> None:
+    with torch.device("meta"):
+        network = networks.build(name, 3, DetectionPlan(1, 1, 0.1))
+    assert head_names(network)
+    assert set(network.concept_rows(3)) <= {name for name, _ in network.named_parameters()}
+
+
+def test_an_unknown_network_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InvalidTrainingParams, match="luthier/tiny_detector"):
+        networks.build("yolo", 3, DetectionPlan(1, 1, 0.1))
+
+
+def test_labelled_pictures_without_a_box_are_left_out_and_bare_ones_are_background(tmp_path: Path) -> None:
+    found = examples(tmp_path / "pictures", 8, splits=("train",))
+    bare = Example("bare", "0" * 64, "train", path=found[0].path)
+    labelled = Example("labelled", "1" * 64, "train", {"disc": 1}, path=found[0].path)
+    spot = (Region("point", "disc", (0.5, 0.5)),)
+    run = run_of(tmp_path / "run", small_spec(TEMPLATES[-1]), [*found, bare, labelled])
+    finished(train_here(run))
+    report = run.report()
+    assert [row["id"] for row in report["skipped"]] == ["labelled"]
+    assert "no box" in report["skipped"][0]["reason"]
+    assert report["counts"]["examples"]["train"] == 9
+    recipe = recipe_for(small_spec(TEMPLATES[-1]))
+    pointed = Example("pointed", "2" * 64, "train", path=found[0].path, regions=spot)
+    assert len(recipe.encode(Path(found[0].path).read_bytes(), pointed)["boxes"]) == 0
