@@ -4,6 +4,7 @@ A name such as `timm/resnet50.a1_in1k` is a folder below the weights folder:
 
     model.safetensors   the tensors
     config.json         what the source says about them, where it says anything
+    tokenizer.json      how texts become tokens, and tokenizer_config.json: of language models
     weights.json        SHA-256, size and source, as `add` wrote them
 
 A new folder is filled beside its place and moved there when it is whole.
@@ -29,8 +30,8 @@ from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import CorruptFile, InvalidRequest, MissingWeights, shown
 
 MODEL_FILE, CONFIG_FILE, RECORD_FILE = "model.safetensors", "config.json", "weights.json"
+LARGEST_BESIDE = {CONFIG_FILE: 2**20, "tokenizer_config.json": 2**20, "tokenizer.json": 64 * 2**20}  # bytes; all JSON
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pt2", ".mar", ".npy", ".npz", ".h5", ".keras")
-LARGEST_CONFIG = 1024 * 1024  # bytes
 OWN_PREFIX = "luthier/"  # networks of ours, whose weights are on no hub
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -97,6 +98,12 @@ def how_to_add(name: str) -> str:
     )
 
 
+def assets(weights_dir: Path, name: str) -> list[Path]:
+    """The small files beside the tensors that a run keeps a copy of; those that are here."""
+    place = folder(weights_dir, name)
+    return [place / file for file in LARGEST_BESIDE if (place / file).is_file()]
+
+
 def record(weights_dir: Path, name: str) -> AddedWeights | None:
     """What was written down when the weights were added, None where nothing was."""
     file = folder(weights_dir, name) / RECORD_FILE
@@ -147,15 +154,15 @@ def add(
     `origin` is written down as the source, the path of `source` where it is empty. Raises InvalidRequest for a file
     of another kind, CorruptFile for a damaged one or one that does not fit the network of that name.
     """
-    model, config = _files_of(source)
+    model, beside = _files_of(source)
     place = folder(weights_dir, name)
     if place.exists() and not (place / MODEL_FILE).is_file():
         raise InvalidRequest(f"{name} is a folder of other weights; give a name like timm/resnet50.a1_in1k")
     tensors = len(read_header(model))
     with _staging(place) as staging:
         sha256 = _copy(model, staging / MODEL_FILE, progress)
-        if config:
-            _write(staging / CONFIG_FILE, config)
+        for file, data in beside.items():
+            _write(staging / file, data)
         check_fit(name, staging / MODEL_FILE)
         size = (staging / MODEL_FILE).stat().st_size
         added = AddedWeights(name, sha256, size, tensors, origin or str(source.resolve()))
@@ -191,15 +198,15 @@ def _differences(answer: dict[str, Any]) -> str:
     return "; ".join(words) or shown(str(answer.get("details", "it cannot be read")), 300)
 
 
-def _files_of(source: Path) -> tuple[Path, bytes]:
-    """The safetensors file that `source` is or holds, and the bytes of the config.json beside it, b"" without one."""
+def _files_of(source: Path) -> tuple[Path, dict[str, bytes]]:
+    """The safetensors file that `source` is or holds, and the bytes of the JSON files beside it, by name."""
     if not source.exists():
         raise InvalidRequest(f"{source} does not exist; give a .safetensors file or a folder that holds one")
     model = _model_in(source) if source.is_dir() else source
     if model.suffix.lower() != ".safetensors":
         raise InvalidRequest(_refusal(model))
-    config = source / CONFIG_FILE if source.is_dir() else None
-    return model, _checked_config(config) if config and config.is_file() else b""
+    beside = [source / name for name in LARGEST_BESIDE if (source / name).is_file()] if source.is_dir() else []
+    return model, {file.name: _checked_json(file, LARGEST_BESIDE[file.name]) for file in beside}
 
 
 def _model_in(source: Path) -> Path:
@@ -223,13 +230,13 @@ def _refusal(model: Path) -> str:
     return f"{model.name} is refused: only .safetensors files are taken"
 
 
-def _checked_config(file: Path) -> bytes:
-    data = file.read_bytes() if file.stat().st_size <= LARGEST_CONFIG else b""
+def _checked_json(file: Path, largest: int) -> bytes:
+    data = file.read_bytes() if file.stat().st_size <= largest else b""
     try:
-        config = json.loads(data)
+        content = json.loads(data)
     except (ValueError, RecursionError):
-        raise CorruptFile(f"{file} is not readable as JSON of at most {LARGEST_CONFIG} bytes") from None
-    if not isinstance(config, dict) or "auto_map" in config:
+        raise CorruptFile(f"{file} is not readable as JSON of at most {largest} bytes") from None
+    if not isinstance(content, dict) or "auto_map" in content:
         raise InvalidRequest(f"{file} is refused: it names code to run (auto_map) or is no JSON object")
     return data
 

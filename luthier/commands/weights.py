@@ -22,7 +22,7 @@ def command() -> None:
     """Which pre-trained weights are here; add or fetch some.
 
     They lie in the weights folder (LUTHIER_WEIGHTS_DIR, else weights/ in the data folder), each in a folder of its
-    name: model.safetensors, config.json and weights.json with the SHA-256.
+    name: model.safetensors, the JSON files beside it, and weights.json with the SHA-256.
     """
 
 

@@ -42,7 +42,7 @@ def pull(
 
 
 def _download(name: str, target: Path, token: str | None, progress: Progress) -> str:
-    """Puts model.safetensors and config.json, where there is one, into `target`; returns their address and revision."""
+    """Puts model.safetensors and the JSON files beside it into `target`; returns their address and revision."""
     try:
         import huggingface_hub as hub  # an extra, and slow to import
         from huggingface_hub import errors
@@ -53,7 +53,8 @@ def _download(name: str, target: Path, token: str | None, progress: Progress) ->
         revision = hub.get_hf_file_metadata(address, token=token, timeout=HUB_SECONDS).commit_hash
         wanted: dict[str, Any] = {"revision": revision, "local_dir": target, "token": token}
         hub.hf_hub_download(name, weights.MODEL_FILE, tqdm_class=_bar_class(progress), **wanted)
-        _download_config(hub, errors, name, wanted)
+        for file in weights.LARGEST_BESIDE:
+            _download_if_there(hub, errors, name, file, wanted)
     except errors.GatedRepoError:
         raise _missing(name, "the hub gives them only to who accepted their licence; set HF_TOKEN") from None
     except errors.RepositoryNotFoundError:
@@ -65,11 +66,12 @@ def _download(name: str, target: Path, token: str | None, progress: Progress) ->
     return f"{address.partition('/resolve/')[0]}@{revision}"
 
 
-def _download_config(hub: Any, errors: Any, name: str, wanted: dict[str, Any]) -> None:
+def _download_if_there(hub: Any, errors: Any, name: str, file: str, wanted: dict[str, Any]) -> None:
+    """Most of them are optional: networks for pictures are known by name. Who needs one says so when it is missing."""
     try:
-        hub.hf_hub_download(name, weights.CONFIG_FILE, tqdm_class=_bar_class(lambda done, size: None), **wanted)
+        hub.hf_hub_download(name, file, tqdm_class=_bar_class(lambda done, size: None), **wanted)
     except errors.EntryNotFoundError:
-        return  # optional: our networks are known by name
+        return
 
 
 def _bar_class(progress: Progress) -> type:
