@@ -4,6 +4,7 @@ from types import ModuleType
 
 from luthier.rpcs import (
     add_jobs,
+    annotation_searches,
     annotations,
     apps,
     concept_searches,
@@ -47,6 +48,7 @@ MODULES: tuple[ModuleType, ...] = (
     uploads,
     imports,
     annotations,
+    annotation_searches,
     datasets,
     dataset_inputs,
     dataset_versions,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, tuple_, update
 
 from luthier.errors import DuplicateId, shown
 from luthier.store import regions, tables
@@ -143,6 +143,14 @@ def page(connection: Connection, app: int, offset: int, limit: int, wanted: Want
     if not wanted.own:
         query = query.where(table.c.own.is_(False))
     return _rows(connection, query.order_by(table.c.seq).offset(offset).limit(limit))
+
+
+def where(
+    connection: Connection, app: int, conditions: Sequence[ColumnElement[bool]], *, offset: int = 0, limit: int = -1
+) -> list[AnnotationRow]:
+    """Those of an app that meet conditions on the tables of annotations and inputs, in order of creation."""
+    query = _in_app(app).where(*conditions).order_by(tables.annotations.c.seq)
+    return _rows(connection, query.offset(offset).limit(limit) if limit >= 0 else query)
 
 
 def labels_of(connection: Connection, annotations: Sequence[int]) -> dict[int, list[Label]]:

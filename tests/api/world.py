@@ -116,6 +116,7 @@ ENTRIES: dict[str, Entry] = {
     "GetAnnotation": Entry({"input_id": "i1", "annotation_id": "a"}),
     "ListAnnotations": Entry({"input_ids": ["i1"], "list_all_annotations": True}),
     "PatchAnnotations": Entry({"action": "merge", "annotations": [{**DOG, "id": "a"}]}),
+    "PostAnnotationsSearches": Entry({"searches": [{"query": {"filters": [{"annotation": {"id": "a"}}]}}]}),
     "DeleteAnnotation": Entry({"input_id": "i1", "annotation_id": "a"}),
     "DeleteAnnotations": Entry({"input_ids": ["i1"], "ids": ["a"]}),
     # datasets
