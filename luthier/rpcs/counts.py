@@ -22,13 +22,13 @@ def GetResourceCounts(
 def GetConceptCounts(
     ctx: Context, request: service_pb2.GetConceptCountsRequest
 ) -> service_pb2.MultiConceptCountResponse:
-    """Concepts in order of creation, with how many inputs show them (positive) and do not (negative)."""
+    """Concepts in order of creation, with how many inputs show them, as a whole or in a region, and do not."""
     page = page_of(request)
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         rows = resources.page(connection, tables.concepts, app.seq, page.offset, page.limit)
         names = concepts.names(connection, app.seq, {row.id for row in rows})
-        found = counts.labels(connection, [row.seq for row in rows])
+        found = counts.labels(connection, app.seq, [row.seq for row in rows])
     answer = service_pb2.MultiConceptCountResponse()
     for row in rows:
         mine = [count for count in found if count.concept == row.seq]

@@ -1,28 +1,27 @@
-"""Searching inputs by what is known of them: labels, datasets, kinds, statuses, metadata. Next: `store/input_search`.
+"""Searching inputs by what is known of them: labels, datasets, statuses, texts, metadata. Next: `input_judges`.
 
 Ranking by likeness needs an embedding of every input, which this version does not make: a rank is refused.
 """
 
+import math
 from collections.abc import Sequence
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
 
 from luthier.errors import InvalidRequest, shown
-from luthier.rpcs import codes
+from luthier.rpcs import codes, input_judges
 from luthier.rpcs.context import Context, app_of, page_of
 from luthier.rpcs.input_message import shown_inputs
 from luthier.rpcs.patching import check_metadata
 from luthier.store import input_search
 from luthier.store.input_filter import Filter, Judge, LabelIs
-from luthier.store.inputs import InputRow
 
 MOST_FILTERS = 32
 MOST_NAMES = 100  # concepts, datasets or ids in one filter
 SERVED = (
-    "filters by annotation.data.concepts, annotation.data.metadata, input.id, input.dataset_ids, input.status.code "
-    "and input.data.image, text, audio, video or metadata are served"
+    "filters by annotation.data.concepts, metadata, geo or text.raw, input.id, input.dataset_ids, input.status.code, "
+    "input.data.image, text, audio, video, metadata or geo and last_updated_time_range are served"
 )
 _KINDS = ("image", "text", "audio", "video")
 
@@ -31,9 +30,10 @@ def PostInputsSearches(ctx: Context, request: service_pb2.PostInputsSearchesRequ
     """Inputs that pass every filter, in order of creation, each with the score 1.
 
     Within a filter everything must hold, of several datasets or kinds one, of several metadata keys one; `negate` turns
-    it round. A concept needs its value: 1 positive, 0 negative (over REST 1 where none is given).
+    it round. A concept needs its value: 1 positive, 0 negative (over REST 1 where none is given); a region's counts as
+    well. A text is looked for in texts, letter case ignored.
     """
-    page, filters = page_of(request.pagination), _filters_of(request)
+    page, filters = page_of(request.pagination), _filters_of(ctx, request)
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         if request.only_count:
@@ -45,7 +45,7 @@ def PostInputsSearches(ctx: Context, request: service_pb2.PostInputsSearchesRequ
     return service_pb2.MultiSearchResponse(hits=hits)
 
 
-def _filters_of(request: service_pb2.PostInputsSearchesRequest) -> list[Filter]:
+def _filters_of(ctx: Context, request: service_pb2.PostInputsSearchesRequest) -> list[Filter]:
     if len(request.searches) != 1:
         raise InvalidRequest(f"searches holds {len(request.searches)} searches; send exactly one")
     search = request.searches[0]
@@ -61,10 +61,16 @@ def _filters_of(request: service_pb2.PostInputsSearchesRequest) -> list[Filter]:
         )
     if len(search.query.filters) > MOST_FILTERS:
         raise InvalidRequest(f"searches.query.filters holds {len(search.query.filters)}; at most {MOST_FILTERS}")
-    return [_filter_of(one) for one in search.query.filters if one.annotation.ListFields() or one.input.ListFields()]
+    return [_filter_of(ctx, one) for one in search.query.filters if _asks(one)]
 
 
-def _filter_of(sent: resources_pb2.Filter) -> Filter:
+def _asks(sent: resources_pb2.Filter) -> bool:
+    """The SDK sends filters that hold nothing."""
+    named = sent.annotation.ListFields() or sent.input.ListFields()
+    return bool(named) or sent.HasField("last_updated_time_range")
+
+
+def _filter_of(ctx: Context, sent: resources_pb2.Filter) -> Filter:
     _refuse_others(sent)
     concepts, datasets = sent.annotation.data.concepts, tuple(sent.input.dataset_ids)
     if len(concepts) > MOST_NAMES or len(datasets) > MOST_NAMES:
@@ -72,18 +78,34 @@ def _filter_of(sent: resources_pb2.Filter) -> Filter:
     code = sent.input.status.code
     if code and not codes.known(code):
         raise InvalidRequest(f"input.status.code is {code}; that is no status code")
-    metadata = [each for each in (sent.annotation.data.metadata, sent.input.data.metadata) if each.fields]
-    for given in metadata:
-        check_metadata(given, "metadata of a filter")
+    kinds = {kind for kind in _KINDS if sent.input.data.HasField(kind)}
+    texts = [each for each in (sent.annotation.data.text.raw, sent.input.data.text.raw) if each]
     return Filter(
         ids=(sent.input.id,) if sent.input.id else (),
         labels=tuple(_label_of(concept) for concept in concepts),
         datasets=datasets,
-        kinds=tuple(kind for kind in _KINDS if sent.input.data.HasField(kind)),
+        kinds=tuple(sorted({"text"} if texts else kinds)),
         status=code or None,
-        judge=_holding(metadata) if metadata else None,
+        changed=_changed(sent.last_updated_time_range) if sent.HasField("last_updated_time_range") else None,
+        judge=_judge_of(ctx, sent, texts),
         negate=sent.negate,
     )
+
+
+def _judge_of(ctx: Context, sent: resources_pb2.Filter, texts: Sequence[str]) -> Judge | None:
+    metadata = [each for each in (sent.annotation.data.metadata, sent.input.data.metadata) if each.fields]
+    for given in metadata:
+        check_metadata(given, "metadata of a filter")
+    places = [data.geo for data in (sent.annotation.data, sent.input.data) if data.HasField("geo")]
+    judges = [input_judges.metadata_holds(each) for each in metadata]
+    judges += [input_judges.is_near(each) for each in places]
+    return input_judges.all_of(judges + [input_judges.text_contains(each, ctx.blobs) for each in texts])
+
+
+def _changed(range: resources_pb2.TimeRange) -> tuple[float, float]:
+    """From `start_time`, before `end_time`; either may be left out."""
+    start, end = ((each.seconds + each.nanos / 1e9) for each in (range.start_time, range.end_time))
+    return start, end if range.HasField("end_time") else math.inf
 
 
 def _label_of(concept: resources_pb2.Concept) -> LabelIs:
@@ -95,24 +117,17 @@ def _label_of(concept: resources_pb2.Concept) -> LabelIs:
     return LabelIs(concept.id, concept.name, int(concept.value))
 
 
-def _holding(wanted: Sequence[Struct]) -> Judge:
-    """Of each Struct one of the keys with its value, as the wire says: keys are or-ed."""
-
-    def keep(row: InputRow) -> bool:
-        have = resources_pb2.Input.FromString(row.message).data.metadata.fields
-        return all(any(key in have and have[key] == value for key, value in one.fields.items()) for one in wanted)
-
-    return Judge(keep)
-
-
 def _refuse_others(sent: resources_pb2.Filter) -> None:
     """What is left of a filter without the fields that are served must be nothing."""
     rest = resources_pb2.Filter()
     rest.CopyFrom(sent)
     rest.ClearField("negate")
-    for field in ("concepts", "metadata"):
-        rest.annotation.data.ClearField(field)
-    rest.input.data.ClearField("metadata")
+    rest.ClearField("last_updated_time_range")
+    rest.annotation.data.ClearField("concepts")
+    for data in (rest.annotation.data, rest.input.data):
+        data.ClearField("metadata")
+        data.ClearField("geo")
+        data.text.ClearField("raw")
     rest.input.status.ClearField("code")
     for field in ("id", "dataset_ids"):
         rest.input.ClearField(field)

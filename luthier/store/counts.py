@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, Subquery, func, select, true, union
 
 from luthier.store import snapshots, tables
 
@@ -27,19 +28,44 @@ def in_app(connection: Connection, app: int) -> dict[str, int]:
     }
 
 
-def labels(connection: Connection, concepts: Sequence[int]) -> list[LabelCount]:
-    """Of annotations that count."""
-    label, input, annotation = tables.labels.c, tables.inputs.c, tables.annotations.c
-    joined = tables.labels.join(tables.inputs, input.seq == label.input).join(
-        tables.annotations, annotation.seq == label.annotation
+def labels(connection: Connection, app: int, concepts: Sequence[int]) -> list[LabelCount]:
+    """Of annotations that count, of whole inputs and of regions; by concept and value.
+
+    Indexes tell how many inputs have a label; only of those that are not good the rows are looked at.
+    """
+    carried = _carried(concepts)
+    every = select(carried.c.concept, carried.c.value, func.count()).group_by(carried.c.concept, carried.c.value)
+    left = {(concept, value): number for concept, value, number in connection.execute(every)}
+    found = (
+        [LabelCount(*row) for row in connection.execute(_not_good(carried, app))] if _any_bad(connection, app) else []
     )
-    query = (
-        select(label.concept, label.value, input.status, func.count(func.distinct(label.input)))
-        .select_from(joined)
-        .where(label.concept.in_(concepts), annotation.status == snapshots.COUNTING)
-        .group_by(label.concept, label.value, input.status)
-    )
-    return [LabelCount(*row) for row in connection.execute(query)]
+    for count in found:
+        left[count.concept, count.value] -= count.inputs
+    found += [LabelCount(*key, snapshots.GOOD_INPUT, number) for key, number in left.items() if number]
+    return sorted(found, key=lambda count: (count.concept, count.value, count.status))
+
+
+def _carried(concepts: Sequence[int]) -> Subquery:
+    """(concept, value, input), each once."""
+    label, part, note = tables.labels.c, tables.region_labels.c, tables.annotations.c
+    whole = select(label.concept, label.value, label.input).where(label.counting == true())
+    parts = select(part.concept, part.value, part.input).join(tables.annotations, note.seq == part.annotation)
+    counting = parts.where(note.status == snapshots.COUNTING, part.concept.in_(concepts))
+    return union(whole.where(label.concept.in_(concepts)), counting).subquery()
+
+
+def _any_bad(connection: Connection, app: int) -> bool:
+    input, good = tables.inputs.c, snapshots.GOOD_INPUT
+    sides = (input.status < good, input.status > good)  # two ranges of an index, where != would be none
+    queries = (select(input.seq).where(input.app == app, side).limit(1) for side in sides)
+    return any(connection.execute(query).first() for query in queries)
+
+
+def _not_good(carried: Subquery, app: int) -> Select[Any]:
+    input, row = tables.inputs.c, carried.c
+    query = select(row.concept, row.value, input.status, func.count()).join(tables.inputs, input.seq == row.input)
+    bad = query.where(input.app == app, input.status != snapshots.GOOD_INPUT)
+    return bad.group_by(row.concept, row.value, input.status)
 
 
 def jobs(connection: Connection) -> list[tuple[str, str, int]]:

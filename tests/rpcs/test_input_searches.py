@@ -82,6 +82,55 @@ def test_by_metadata_whose_keys_are_alternatives(filled: Context, in_app: App) -
     assert found(filled, in_app, both) == "abt"
 
 
+def test_by_a_text_in_texts(filled: Context, in_app: App) -> None:
+    post(filled, in_app, text("u", "Straße und GARTEN"), text("v", "100 gardens"))
+    asked = {"annotation": {"data": {"text": {"raw": "garten"}}}}
+    assert found(filled, in_app, asked) == "u"
+    assert found(filled, in_app, {**asked, "negate": True}) == "abctv"
+    assert found(filled, in_app, {"input": {"data": {"text": {"raw": "GARDEN"}}}}) == "v"
+    assert found(filled, in_app, {"annotation": {"data": {"text": {"raw": "strasse"}}}}) == "u"
+    assert found(filled, in_app, {"annotation": {"data": {"text": {"raw": "100%"}}}}) == ""
+
+
+def test_by_where_it_is(ctx: Context, in_app: App) -> None:
+    paris, versailles, rome = (2.3522, 48.8566), (2.1204, 48.8049), (12.4964, 41.9028)
+    places = {"p": paris, "v": versailles, "r": rome}
+    sent = [item(id) for id in (*places, "n")]
+    for one in sent[:3]:
+        one.data.geo.geo_point.longitude, one.data.geo.geo_point.latitude = places[one.id]
+    post(ctx, in_app, *sent)
+
+    def near(kind: str, value: float, **more: object) -> str:
+        geo = {"geo_point": {"longitude": 2.3522, "latitude": 48.8566}, "geo_limit": {"type": kind, "value": value}}
+        return found(ctx, in_app, {"annotation": {"data": {"geo": geo}}, **more})
+
+    assert near("withinKilometers", 15) == "p" and near("withinKilometers", 20) == "pv"  # 18 km as the crow flies
+    assert near("withinMiles", 10) == "p" and near("withinMiles", 12) == "pv"
+    assert near("withinKilometers", 1100) == "pv" and near("withinKilometers", 1110) == "pvr"
+    assert near("withinDegrees", 1) == "pv" and near("withinRadians", 4) == "pvr"
+    assert near("withinKilometers", 20, negate=True) == "rn"
+    corners = [{"geo_point": {"longitude": 13, "latitude": 42}}, {"geo_point": {"longitude": 12, "latitude": 41}}]
+    assert found(ctx, in_app, {"input": {"data": {"geo": {"geo_box": corners}}}}) == "r"
+
+
+def test_by_when_it_changed(filled: Context, in_app: App) -> None:
+    early, late = {"start_time": "2001-01-01T00:00:00Z"}, {"start_time": "2101-01-01T00:00:00Z"}
+    assert found(filled, in_app, {"last_updated_time_range": early}) == "abct"
+    assert found(filled, in_app, {"last_updated_time_range": late}) == ""
+    assert found(filled, in_app, {"last_updated_time_range": {"end_time": "2001-01-01T00:00:00Z"}}) == ""
+    both = {**early, "end_time": "2101-01-01T00:00:00Z"}
+    assert found(filled, in_app, {**by_concepts(CAT), "last_updated_time_range": both}) == "ac"
+
+
+@pytest.mark.parametrize("value", [0, -0.5, 1e300, "", "ä", True, False, None, [1, "a"], {"k": {"deep": [0]}}])
+def test_metadata_of_every_kind_are_found_again(ctx: Context, in_app: App, value: object) -> None:
+    long_key = "k" * 200
+    post(ctx, in_app, item("a", metadata={long_key: value}), item("b", metadata={long_key: "other", "n": value}))
+    assert found(ctx, in_app, by_metadata(**{long_key: value})) == "a"
+    assert found(ctx, in_app, by_metadata(n=value)) == "b"
+    assert found(ctx, in_app, by_metadata(m=value)) == ""
+
+
 def test_hits_and_counts_and_pages(filled: Context, in_app: App) -> None:
     hit = ask(filled, in_app, by_concepts(CAT)).hits[0]
     assert (hit.score, hit.app_id, hit.user_id) == (1.0, "pets", "ann")
@@ -105,7 +154,9 @@ def test_the_sdks_empty_ranks_and_filters_ask_for_everything(filled: Context, in
     ("search", "word"),
     [
         ({"query": {"ranks": [{"annotation": {"data": {"image": {"url": "http://x"}}}}]}}, "ranks: ranking by image"),
-        ({"query": {"filters": [{"annotation": {"data": {"geo": {"geo_point": {"latitude": 1}}}}}]}}, "geo"),
+        ({"query": {"filters": [{"annotation": {"data": {"geo": {"geo_point": {"latitude": 1}}}}}]}}, "geo_limit"),
+        ({"query": {"filters": [{"annotation": {"data": {"geo": {"geo_box": [{}]}}}}]}}, "two opposite corners"),
+        ({"query": {"filters": [{"annotation": {"data": {"text": {"raw": "x" * 1001}}}}]}}, "1001 characters"),
         ({"query": {"filters": [{"input": {"data": {"image": {"url": "http://x"}}}}]}}, "http"),
         ({"query": {"filters": [by_concepts({"id": "cat", "value": 0.5})]}}, "0.5"),
         ({"query": {"filters": [{"input": {"status": {"code": 7}}}]}}, "no status code"),
