@@ -5,10 +5,11 @@ The API process itself asks nothing of anybody; `worker/fetching` knows how not 
 
 import time
 from collections.abc import Sequence
+from itertools import accumulate
 
-from clarifai_grpc.grpc.api.resources_pb2 import Input
+from clarifai_grpc.grpc.api.resources_pb2 import Data, Image, Input, Text
 
-from luthier.errors import DownloadFailed, InvalidUrl, LuthierError
+from luthier.errors import DownloadFailed, InputOverLimit, InvalidBytes, InvalidInput, InvalidUrl, LuthierError
 from luthier.rpcs import codes
 from luthier.rpcs.context import Context, attempt
 from luthier.store import asked_urls, urls
@@ -17,6 +18,7 @@ from luthier.store.secrets import media_named_by
 from luthier.store.urls import Url
 
 WAIT_SECONDS = 30.0
+MOST_BYTES = 128 * 1024 * 1024  # that the URLs of one call bring in all, as much as a call may send
 _POLL_SECONDS = (0.03, 0.25)  # between looks: at first, and after a while
 
 
@@ -25,8 +27,9 @@ def with_bytes(ctx: Context, inputs: Sequence[Input]) -> list[Input | LuthierErr
     wanted = attempt(inputs, lambda sent: _wanted(ctx, sent))
     elsewhere = [want for want in wanted if isinstance(want, tuple)]
     fetched = iter(_fetched(ctx, elsewhere) if elsewhere else ())
-    contents = [next(fetched) if isinstance(want, tuple) else want for want in wanted]
-    return [_filled(sent, content) for sent, content in zip(inputs, contents, strict=True)]
+    found = [next(fetched) if isinstance(want, tuple) else want for want in wanted]
+    totals = accumulate(_size(ctx, one) for one in found)
+    return attempt(zip(inputs, found, totals, strict=True), lambda item: _filled(ctx, *item))
 
 
 def shown_url(text: str) -> str:
@@ -37,46 +40,55 @@ def shown_url(text: str) -> str:
         return ""
 
 
-def _wanted(ctx: Context, sent: Input) -> tuple[str, Url] | bytes | None:
-    """What is to be fetched, or the bytes where they are here, or None where no URL was sent."""
+def _wanted(ctx: Context, sent: Input) -> tuple[str, Url] | str | None:
+    """What is to be fetched; or the hash of what is here, for an address of ours; or None where no URL was sent."""
     kind = next((name for name in ("image", "text") if getattr(sent.data, name).url), "")
     if not kind:
         return None
     text = getattr(sent.data, kind).url
     if sha := media_named_by(ctx.settings, text):
-        return _kept(ctx, sha)
+        return sha
     if sent.data.image.base64 or sent.data.text.raw:
-        raise InvalidUrl(f"data.{kind} holds a URL and the content; give one of them")
+        raise InvalidInput(f"data.{kind} holds a URL and the content; give one of them")
     url = urls.parse(text)
     urls.rules(ctx.settings).check(url)
     return kind, url
 
 
-def _kept(ctx: Context, sha: str) -> bytes:
+def _size(ctx: Context, found: str | LuthierError | None) -> int:
+    if not isinstance(found, str):
+        return 0
+    path = ctx.blobs.path(found)
+    return path.stat().st_size if path.exists() else 0
+
+
+def _filled(ctx: Context, sent: Input, found: str | LuthierError | None, total: int) -> Input:
+    """`total` bytes came with the items up to this one. Raises the item's error."""
+    if found is None:
+        return sent
+    if isinstance(found, LuthierError):
+        raise found
+    if total > MOST_BYTES:
+        raise InputOverLimit(f"the URLs of one call bring more than {MOST_BYTES // 2**20} MiB in all; send fewer")
     try:
-        return ctx.blobs.read(sha)
+        content = ctx.blobs.read(found)
+        data = (
+            Data(image=Image(base64=content)) if sent.data.HasField("image") else Data(text=Text(raw=content.decode()))
+        )
     except FileNotFoundError as error:
         raise InvalidUrl("the file that this URL led to has been deleted; send the content itself") from error
+    except UnicodeDecodeError as error:
+        raise InvalidBytes("the file that this URL led to is no text in UTF-8") from error
+    return Input(id=sent.id, data=data)
 
 
-def _filled(sent: Input, content: bytes | LuthierError | None) -> Input | LuthierError:
-    if content is None or isinstance(content, LuthierError):
-        return sent if content is None else content
-    filled = Input(id=sent.id)
-    if sent.data.HasField("image"):
-        filled.data.image.base64 = content
-    else:
-        filled.data.text.raw = content.decode("utf-8", "replace")  # the worker has checked it
-    return filled
-
-
-def _fetched(ctx: Context, wanted: Sequence[tuple[str, Url]]) -> list[bytes | LuthierError]:
-    """Waits until all are there, or the time is over."""
+def _fetched(ctx: Context, wanted: Sequence[tuple[str, Url]]) -> list[str | LuthierError]:
+    """Hashes of what came. Waits until all are there, or the time is over."""
     with ctx.database.write() as connection:
         seqs = asked_urls.ask(connection, ctx.caller.user_id, wanted)
     try:
         answers = _awaited(ctx, seqs)
-        return [_content(ctx, answers.get(seq)) for seq in seqs]
+        return [_found(answers.get(seq)) for seq in seqs]
     finally:
         with ctx.database.write() as connection:
             asked_urls.remove(connection, seqs)
@@ -93,10 +105,10 @@ def _awaited(ctx: Context, seqs: Sequence[int]) -> dict[int, Fetched]:
         pause = min(pause * 1.2, _POLL_SECONDS[1])
 
 
-def _content(ctx: Context, answer: Fetched | None) -> bytes | LuthierError:
+def _found(answer: Fetched | None) -> str | LuthierError:
     if answer is None:
         return DownloadFailed(f"nothing came within {WAIT_SECONDS:.0f} s; send the content itself, or try again")
     if answer.status in (codes.INPUT_GOOD, codes.INPUT_PENDING):
-        return ctx.blobs.read(answer.blob)
+        return answer.blob
     kinds = {kind.code: kind for kind in LuthierError.__subclasses__()}
     return kinds.get(answer.status, DownloadFailed)(answer.details)

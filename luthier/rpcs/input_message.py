@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clarifai_grpc.grpc.api import resources_pb2
 from google.protobuf.struct_pb2 import Struct
@@ -42,16 +42,18 @@ class Sent:
         ready = content.kind == "text" and not content.url  # a text has nothing to decode
         code = codes.INPUT_GOOD if ready else codes.INPUT_PENDING
         picture = (shape.format, shape.width, shape.height)
-        return NewInput(self.id, content.kind, blob, len(content.data), *picture, self.split, code, self.message)
+        return NewInput(self.id, content.kind, blob, content.size, *picture, self.split, code, self.message)
 
 
 @dataclass(frozen=True)
 class Content:
-    """Bytes with what their header says, or where they are to be fetched from."""
+    """Bytes with what their header says, or where they are to be fetched from, or the blob that they are already."""
 
     kind: str  # image or text
     header: media.Header
+    size: int = 0  # bytes
     data: bytes = b""
+    blob: str = ""
     url: Url | None = None
     again: bool = False  # the same URL may be there already
 
@@ -68,13 +70,14 @@ def read(ctx: Context, sent: resources_pb2.Input) -> Sent:
     if sent.data.HasField("geo"):
         kept.data.geo.CopyFrom(sent.data.geo)
     split = check_kept(kept)
+    found = _regions(sent.data.regions, content)
     return Sent(
-        content=content,
+        content=replace(content, data=b"") if content.blob else content,  # 128 of those never stand in memory at once
         id=label_id(sent.id, "inputs.id") if sent.id else new_id(),
         split=split,
         message=kept.SerializeToString(),
         labels=labels_of(sent.data.concepts),
-        regions=_regions(sent.data.regions, content),
+        regions=found,
         dataset_ids=dataset_ids,
     )
 
@@ -90,7 +93,8 @@ def _regions(sent: Sequence[resources_pb2.Region], content: "Content") -> region
 def check_kept(kept: resources_pb2.Input) -> str:
     """Checks what stays a message; returns the split that its metadata pins, or ""."""
     check_metadata(kept.data.metadata, "data.metadata")
-    _check_geo(kept.data.geo)
+    if kept.data.HasField("geo"):
+        _check_geo(kept.data)
     check(kept)
     return _split(kept.data.metadata)
 
@@ -103,27 +107,33 @@ def _content(ctx: Context, data: resources_pb2.Data) -> Content:
         raise UnsupportedFormat(f"data.{kinds[0]} is not taken; send an image or a text")
     url = getattr(data, kinds[0]).url
     if sha := media_named_by(ctx.settings, url):
-        return _of_bytes(ctx, kinds[0], _our_own(ctx, sha))
+        return _our_own(ctx, kinds[0], sha)
     if url:
         return _of_url(ctx.settings, kinds[0], data)
     if kinds == ["image"]:
         return _of_bytes(ctx, "image", data.image.base64)
-    return Content("text", media.Header("TEXT", 0, 0), media.read_text(data.text.raw, ctx.settings.max_input_mb))
+    return _of_bytes(ctx, "text", data.text.raw.encode())
 
 
 def _of_bytes(ctx: Context, kind: str, data: bytes) -> Content:
     most = ctx.settings.max_input_mb
     if kind == "image":
-        return Content("image", media.read_image(data, most), data)
-    return Content("text", media.Header("TEXT", 0, 0), media.read_text_file(data, most))
+        return Content("image", media.read_image(data, most), len(data), data)
+    text = media.read_text(data, most)
+    return Content("text", media.Header("TEXT", 0, 0), len(text), text)
 
 
-def _our_own(ctx: Context, sha: str) -> bytes:
+def _our_own(ctx: Context, kind: str, sha: str) -> Content:
     """An input as it was listed, sent again, maybe to another app: nothing is fetched for it."""
     try:
-        return ctx.blobs.read(sha)
+        data = ctx.blobs.read(sha)
     except FileNotFoundError as error:
         raise InvalidUrl("the file that this URL led to has been deleted; send the content itself") from error
+    content = _of_bytes(ctx, kind, data)
+    if content.size != len(data):
+        return content  # a file that begins with a byte order mark, which no text that came as an input does
+    ctx.blobs.put(data)  # its grace time with the garbage collection begins anew
+    return replace(content, blob=sha)
 
 
 def _of_url(settings: Settings, kind: str, data: resources_pb2.Data) -> Content:
@@ -147,11 +157,16 @@ def _split(metadata: Struct) -> str:
     return _SPLITS[value.string_value]
 
 
-def _check_geo(geo: resources_pb2.Geo) -> None:
+def _check_geo(data: resources_pb2.Data) -> None:
+    """An input is at a point: limits and boxes belong to searches and are not kept."""
+    data.geo.ClearField("geo_limit")
+    data.geo.ClearField("geo_box")
     for name, most in (("longitude", 180), ("latitude", 90)):
-        value = getattr(geo.geo_point, name)
+        value = getattr(data.geo.geo_point, name)
         if not math.isfinite(value) or abs(value) > most:
             raise InvalidInput(f"data.geo.geo_point.{name} is {value}; give -{most} to {most}")
+    if not data.geo.HasField("geo_point"):
+        data.ClearField("geo")
 
 
 # -- as it is shown ----------------------------------------------------------------------------------------------------

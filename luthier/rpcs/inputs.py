@@ -153,12 +153,11 @@ def _answer(
 
 
 def _on_disk(ctx: Context, checked: Sequence[Sent | LuthierError]) -> list[Stored | LuthierError]:
-    datas = [item.content.data for item in checked if isinstance(item, Sent) and not item.content.url]
-    blobs = iter(ctx.blobs.put_many(datas) if datas else [])
+    arrived = [item for item in checked if isinstance(item, Sent) and not item.content.url and not item.content.blob]
+    blobs = iter(ctx.blobs.put_many([item.content.data for item in arrived]) if arrived else ())
+    new = {id(item): next(blobs) for item in arrived}
     keep_masks(ctx, [item.regions for item in checked if isinstance(item, Sent)])
-    return [
-        Stored(item, "" if item.content.url else next(blobs)) if isinstance(item, Sent) else item for item in checked
-    ]
+    return [Stored(item, new.get(id(item), item.content.blob)) if isinstance(item, Sent) else item for item in checked]
 
 
 def _add(

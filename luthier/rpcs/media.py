@@ -66,13 +66,11 @@ def read_image(data: bytes, max_mb: int) -> Header:
     return Header(found, width, height)
 
 
-def read_text(text: str, max_mb: int) -> bytes:
-    """The text's bytes in UTF-8, without a byte order mark. Raises InvalidInput for a blank one, InputOverLimit."""
-    return read_text_file(text.encode(), max_mb)
+def read_text(data: bytes, max_mb: int) -> bytes:
+    """The text's bytes, without a byte order mark. Raises InvalidBytes, naming the byte that is no UTF-8: nothing is
 
-
-def read_text_file(data: bytes, max_mb: int) -> bytes:
-    """The same of a file's bytes. Raises also InvalidBytes, naming the byte that is no UTF-8: nothing is guessed."""
+    guessed; InvalidInput for a text without a visible character, InputOverLimit.
+    """
     check_bytes(data, max_mb, "the text")
     data = data.removeprefix(codecs.BOM_UTF8)
     try:

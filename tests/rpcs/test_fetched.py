@@ -117,6 +117,16 @@ def test_our_own_addresses_are_read_from_disk(ctx: Context) -> None:
     assert isinstance(answer, Input) and answer.data.image.base64 == data
     (gone,) = with_bytes(ctx, [by_url("/orig/".join(signed_media_url(ctx.settings, "0" * 64)))])
     assert isinstance(gone, LuthierError) and "deleted" in gone.details
+    (wrong,) = with_bytes(ctx, [by_url(f"{prefix}/orig/{suffix}", "text")])
+    assert isinstance(wrong, LuthierError) and wrong.code == 30300
+
+
+def test_the_urls_of_one_call_bring_so_much_and_no_more(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetched, "MOST_BYTES", 25)
+    with worker(ctx, a=b"0123456789", b=b"9876543210"):
+        answers = with_bytes(ctx, [by_url(f"https://h.example/{name}") for name in "aba"])
+    assert [isinstance(answer, Input) for answer in answers] == [True, True, False]
+    assert isinstance(answers[2], LuthierError) and answers[2].code == 30105
 
 
 def test_bad_G14_what_is_shown_of_a_url_holds_no_secret() -> None:

@@ -276,6 +276,9 @@ def test_geo_is_kept_and_checked(ctx: Context, in_app: App) -> None:
     assert (point.longitude, point.latitude) == (13.5, 52.25)
     wrong = item("two", picture(colour=1), geo={"geoPoint": {"longitude": 13.5, "latitude": 91}})
     assert codes(post(ctx, in_app, wrong)) == [30104]
+    search = {"geoLimit": {"type": "withinMiles", "value": "NaN"}, "geoBox": [{"geoPoint": {"latitude": 500}}]}
+    post(ctx, in_app, item("three", picture(colour=2), geo=search))
+    assert not get(ctx, in_app, "three").data.HasField("geo")
 
 
 def test_other_kinds_are_refused_in_words(ctx: Context, in_app: App) -> None:

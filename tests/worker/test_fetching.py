@@ -402,6 +402,25 @@ def test_bad_G10_what_counts_is_the_inflated_size() -> None:
     assert fetch_from(answer(zlib.compress(BODY), Content_Encoding="deflate")) == BODY
 
 
+def test_bad_G10_looking_up_and_connecting_take_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*given: object, **more: object) -> list[object]:
+        time.sleep(3)
+        return []
+
+    def lost(address: str, port: int, seconds: float) -> socket.socket:
+        assert 0 < seconds <= QUICK.connect
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    began = time.monotonic()
+    with pytest.raises(NoAddress, match="within 1 s"):
+        fetch("http://slow.example/")
+    assert time.monotonic() - began < 2
+    with pytest.raises(DownloadFailed, match="no connection within 1 s"):
+        Fetcher(Settings(), QUICK, names(lost_example=[PUBLIC]), lost).fetch(urls.parse("http://lost.example/"))
+    assert (Limits().connect, Limits().first_byte, Limits().total) == (5, 10, 60)
+
+
 def test_bad_G10_nobody_listens_or_no_such_name(canary: Server) -> None:
     with serving(answer()) as gone:
         pass
