@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from luthier.data.clean import content_key
 from luthier.errors import (
     InsufficientData,
     InvalidDataToleranceExceeded,
@@ -37,9 +38,9 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Copies:
-    """The same bytes under several ids."""
+    """The same content under several ids."""
 
-    blob: str
+    key: str  # see `clean.content_key`
     ids: tuple[str, ...]
     splits: tuple[str, ...]
     positives: tuple[str, ...]  # ids of the concepts that any of them has
@@ -53,7 +54,7 @@ class CheckReport:
     positives: dict[str, dict[str, int]] = field(default_factory=lambda: {split: {} for split in SPLITS})
     negatives: dict[str, int] = field(default_factory=dict)  # in train, by concept id
     skipped: list[Skipped] = field(default_factory=list)  # every invalid input
-    copies: list[Copies] = field(default_factory=list)  # the same bytes more than once
+    copies: list[Copies] = field(default_factory=list)  # the same content more than once
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -82,9 +83,9 @@ def count_examples(examples: Iterable[Example], *, regions: bool = False) -> Che
             continue
         report.usable[example.split] += 1
         positives = _count_labels(report, example.split, concepts_of(example) if regions else example.labels)
-        if example.blob:
-            seen[example.blob].append((example.id, example.split, same_tuple.setdefault(positives, positives)))
-    report.copies = [_copies(blob, same) for blob, same in seen.items() if len(same) > 1]
+        if key := content_key(example):
+            seen[key].append((example.id, example.split, same_tuple.setdefault(positives, positives)))
+    report.copies = [_copies(key, same) for key, same in seen.items() if len(same) > 1]
     return report
 
 
@@ -104,9 +105,9 @@ def _count_labels(report: CheckReport, split: str, labels: Mapping[str, int]) ->
     return tuple(concept for concept, value in labels.items() if value)
 
 
-def _copies(blob: str, rows: Sequence[_Row]) -> Copies:
+def _copies(key: str, rows: Sequence[_Row]) -> Copies:
     return Copies(
-        blob,
+        key,
         tuple(id_ for id_, _, _ in rows),
         tuple(split for split in SPLITS if any(split == own for _, own, _ in rows)),
         tuple(sorted({concept for _, _, positives in rows for concept in positives})),

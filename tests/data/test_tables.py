@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from luthier.data import readers
+from luthier.data import check, readers
 from luthier.data.writers import csv as csv_writer
 from luthier.data.writers import imagefolder as imagefolder_writer
 from luthier.errors import InvalidRequest, NoTrainingData
@@ -243,3 +243,16 @@ def test_names_on_disk_are_safe_and_unlike(tmp_path: Path) -> None:
     assert [one.id for one in result.examples] == ids
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len(files) == 9 and all(path.is_relative_to(tmp_path / "out" / "x") for path in files)
+
+
+def test_bad_E8_texts_that_differ_by_their_unicode_form_are_copies(tmp_path: Path) -> None:
+    """Café written with one character or two looks the same: it must not be learnt from and judged on."""
+    one, two = "Caf\u00e9", "Cafe\u0301"
+    rows = f"text,label,split\n{one},a,train\n{two},b,test\nother,b,test\nthird,a,train\n"
+    result = readers.read(table(tmp_path, rows))
+    assert [example.text for example in result.examples] == [one, "other", "third"]
+    assert any("row-3" in note and "1 of them under another class" in note for note in result.notes), result.notes
+    dealt = readers.read(table(tmp_path, f"text,label\n{one},a\n{two},a\n" + "x,a\ny,b\n" * 20))
+    assert len({example.split for example in dealt.examples if example.text in (one, two)}) == 1
+    report = check.count_examples(dealt.examples)
+    assert any(set(copies.ids) == {"row-2", "row-3"} for copies in report.copies)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from luthier.data.clean import without_leaks
+from luthier.data.clean import content_key, without_leaks
 from luthier.data.readers.found import ReadResult
 from luthier.data.split import Item, assign_splits
 from luthier.errors import shown
@@ -46,7 +46,7 @@ def _dealt(examples: Sequence[Example], given: set[str], result: ReadResult, see
     free = [example for example in examples if example.split in ("", "train")]
     if "train" in given:
         _note_missing(given, result)
-    items = [Item(example.blob, _stratum(example)) for example in free if not example.invalid]
+    items = [Item(content_key(example), _stratum(example)) for example in free if not example.invalid]
     splits = assign_splits(items, ratios, seed) if items else {}
     return [_placed(example, splits) for example in examples]
 
@@ -61,7 +61,7 @@ def _stratum(example: Example) -> str:
 def _placed(example: Example, splits: Mapping[str, str]) -> Example:
     if example.split not in ("", "train"):
         return example
-    return replace(example, split="train" if example.invalid else splits[example.blob])
+    return replace(example, split="train" if example.invalid else splits[content_key(example)])
 
 
 def _note_missing(given: set[str], result: ReadResult) -> None:
@@ -73,8 +73,8 @@ def _note_missing(given: set[str], result: ReadResult) -> None:
 def _note_leaks(kept: list[Example], left_out: list[Example], result: ReadResult) -> None:
     if not left_out:
         return
-    classes = {example.blob: example.labels for example in kept}
-    torn = sum(example.labels != classes[example.blob] for example in left_out)
+    classes = {content_key(example): example.labels for example in kept}
+    torn = sum(example.labels != classes[content_key(example)] for example in left_out)
     names = ", ".join(shown(example.id) for example in left_out[:5])
     result.notes.append(
         f"{len(left_out)} {_called(left_out)} of val or test are byte for byte in an earlier split and left out"
@@ -85,7 +85,7 @@ def _note_leaks(kept: list[Example], left_out: list[Example], result: ReadResult
 
 def note_copies(result: ReadResult) -> None:
     """Counts copies; `check` warns of those that two classes claim."""
-    seen = Counter(example.blob for example in result.examples if not example.invalid)
+    seen = Counter(content_key(example) for example in result.examples if not example.invalid)
     extra = sum(count - 1 for count in seen.values())
     if extra:
         called = _called(result.examples)
