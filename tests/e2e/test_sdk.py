@@ -34,5 +34,6 @@ def test_sdk_from_upload_to_prediction(server: Server, digit_folder: Callable[[i
     assert "epoch" in seen["log"].lower()
     assert seen["right_of_20"] >= 17, "predictions of training pictures"
     assert seen["by_bytes"] == seen["by_filepath"]
+    assert len(set(seen["by_url"])) == 1
     assert seen["versions"] == 2, "the untrained first and the trained one"
     assert seen["versions_after_delete"] == 1

@@ -26,6 +26,7 @@ from luthier.rpcs.model_versions import DeleteModelVersion, GetModelVersion
 from luthier.rpcs.models import GetModel
 from luthier.rpcs.outputs import PostModelOutputs
 from tests.conftest import png
+from tests.rpcs.test_fetched import worker
 from tests.rpcs.trainable import IN_APP, cats_and_dogs, finish_training, make_model, post, set_version, training
 
 PICTURE = png(np.zeros((8, 8, 3), np.uint8))
@@ -177,12 +178,16 @@ def test_bad_I3_nothing_but_bad_inputs(ctx: Context, trained: str) -> None:
     assert fake.asked == []
 
 
-def test_addresses_are_refused_with_a_word_on_what_to_do(ctx: Context, trained: str) -> None:
-    ctx, _ = with_predictors(ctx)
-    by_url = resources_pb2.Input(data=resources_pb2.Data(image=resources_pb2.Image(url="http://169.254.169.254/x")))
-    status = PostModelOutputs(ctx, request_of(by_url)).outputs[0].status
-    assert status.code == 30106
-    assert "base64" in status.details
+def test_pictures_by_url(ctx: Context, trained: str) -> None:
+    ctx, fake = with_predictors(ctx)
+    urls = ("https://h.example/a?sig=abc", "https://h.example/b", "https://h.example/c", "file:///etc/passwd")
+    sent = [resources_pb2.Input(data=resources_pb2.Data(image=resources_pb2.Image(url=url))) for url in urls]
+    with worker(ctx, a=PICTURE, b=47101, c=b"<html>"):
+        answer = PostModelOutputs(ctx, request_of(*sent, picture()))
+    assert [output.status.code for output in answer.outputs] == [10000, 47101, 30101, 30106, 10000]
+    assert fake.asked[0][3] == [PICTURE, PICTURE]
+    assert answer.outputs[0].input.data.image.url == "https://h.example/a?sig=***"
+    assert "http or https" in answer.outputs[3].status.details
 
 
 def test_a_picture_that_the_model_process_cannot_decode(ctx: Context, trained: str) -> None:

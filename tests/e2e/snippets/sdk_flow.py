@@ -35,6 +35,9 @@ by_filepath = [
     trained.predict_by_filepath(str(file), input_type="image").outputs[0].data.concepts[0].id for file in files
 ]
 by_bytes = [trained.predict_by_bytes(file.read_bytes()).outputs[0].data.concepts[0].id for file in files]
+first = next(iter(dataset.list_inputs()))
+by_url = trained.predict_by_url(first.data.image.url, input_type="image").outputs[0].data.concepts[0].id
+of_download = trained.predict_by_bytes(app.inputs().download_inputs([first])[0]).outputs[0].data.concepts[0].id
 
 versions = len(list(model.list_versions()))
 model.delete_version(version_id)
@@ -52,6 +55,7 @@ print(
             "log": log,
             "by_filepath": by_filepath,
             "by_bytes": by_bytes,
+            "by_url": [by_url, of_download],
             "right_of_20": sum(file.parent.name == answer for file, answer in zip(files, by_bytes, strict=True)),
             "versions": versions,
             "versions_after_delete": versions_after,
