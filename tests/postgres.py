@@ -56,6 +56,15 @@ class Postgres:
         with self._connected("postgres") as connection:
             return len(connection.execute(query, [name]).fetchall())
 
+    @contextmanager
+    def down(self, url: str) -> Iterator[None]:
+        """Meanwhile nobody gets into the database, and who was in it is out."""
+        name = make_url(url).database
+        self._execute("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.disconnect_all(url)
+        yield
+        self._execute("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     def _new(self) -> str:
         name = f"test{next(self._numbers)}"
         self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0")

@@ -5,6 +5,7 @@ Each call is counted for `metrics` too. Next: `server`.
 
 import json
 import logging
+import re
 import sys
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from luthier.errors import shown
 
 calls = logging.getLogger("luthier.access")
 
+_SECRETS = re.compile(r"""(luth_pat_|[?&](?:sig|key|token|access_token|api_key|pat)=)[^\s\\"'&<>]+""")
 _LINE = "%s %s caller=%s from=%s %s status=%d code=%d %s ms"
 _FIELDS = ("req_id", "rpc", "caller", "address", "transport", "status", "code", "ms")
 
@@ -38,7 +40,7 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n    ".join(super().format(record).splitlines())
+        return masked("\n    ".join(super().format(record).splitlines()))
 
 
 class JsonFormatter(logging.Formatter):
@@ -56,7 +58,12 @@ class JsonFormatter(logging.Formatter):
             shape["message"] = record.getMessage()
         if record.exc_info:
             shape["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(shape)
+        return masked(json.dumps(shape))
+
+
+def masked(text: str) -> str:
+    """Without tokens and signatures: a path that leads nowhere or another program's message may hold one."""
+    return _SECRETS.sub(r"\1***", text)
 
 
 def configure(log_format: str) -> None:

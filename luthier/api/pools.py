@@ -26,6 +26,7 @@ class Pools:
         """`quick`: the database is a local file, whose readers wait for nobody."""
         self._quick = quick
         self.reads: Executor = ThreadPoolExecutor(READ_THREADS, "read")
+        self.probes: Executor = ThreadPoolExecutor(1, "probe")  # of health, which must not wait behind calls
         self._writes = ThreadPoolExecutor(WRITE_THREADS, "write")
         self._predictions = ThreadPoolExecutor(PREDICTION_THREADS, "prediction")
         self._bulk = ThreadPoolExecutor(BULK_THREADS, "bulk")
@@ -44,5 +45,5 @@ class Pools:
         return self.reads if method.routes[0].verb == "GET" else self._writes
 
     def close(self) -> None:
-        for pool in (self.reads, self._writes, self._predictions, self._bulk):
+        for pool in (self.reads, self.probes, self._writes, self._predictions, self._bulk):
             pool.shutdown(wait=True, cancel_futures=True)

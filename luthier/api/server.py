@@ -119,7 +119,7 @@ class ApiServer:
         )
 
     def _pages(self) -> dict[str, Page]:
-        health = Health(self._settings, self._database, self._pools.reads)
+        health = Health(self._settings, self._database, self._pools.probes)
         files = Files(self._settings, self._database, self._blobs, self._pools.reads)
         archives = ExportFiles(self._settings, self._database, self._blobs, self._pools.reads)
         metrics = Metrics(self._database, self._pools.reads)

@@ -12,6 +12,13 @@ from luthier.settings import without_password
 
 BUSY_SECONDS = 30.0  # how long a writer waits for another
 CONNECT_SECONDS = 10
+# A server that vanishes without a word (a cut cable, a host that is gone) is noticed within some 15 seconds.
+NOTICE_A_DEAD_SERVER = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
 WRITE = "luthier_write"  # execution option of a connection that `Database.write` gave
 FORM = "give postgresql+psycopg://user:password@host:5432/name, or unset it to use SQLite in the data folder"
 _POSTGRESQL = re.compile(r"postgres(ql)?(\+psycopg)?://")
@@ -55,7 +62,7 @@ def postgresql(url: str) -> Engine:
         target = make_url(_POSTGRESQL.sub("postgresql+psycopg://", url, count=1))
         engine = create_engine(
             target,
-            connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "luthier"},
+            connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "luthier", **NOTICE_A_DEAD_SERVER},
             pool_size=8,  # of PostgreSQL's usual 100 a server with one worker takes some 40 at most
             max_overflow=16,
             pool_pre_ping=True,  # the server may have been restarted since

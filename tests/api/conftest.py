@@ -139,7 +139,7 @@ class Thread:
 
 
 def running(settings: Settings, modules: Any = (stub_rpcs,)) -> Iterator[Running]:
-    database = Database.at(settings.database_file)
+    database = Database.of(settings)
     migrate(database)
     with database.write() as connection:
         _, token = tokens.first_user(connection) or ("", "")

@@ -18,7 +18,6 @@ from sqlalchemy import insert
 
 from luthier.api import tls
 from luthier.api.files import clean
-from luthier.api.health import Health
 from luthier.api.server import bind
 from luthier.errors import CorruptFile, InvalidSettings
 from luthier.store import logs, tokens, versions
@@ -113,30 +112,6 @@ def test_calls_pass_slow_ones_of_another_kind(server: Running) -> None:
     assert time.monotonic() - started < 0.9
     for thread in threads:
         thread.join()
-
-
-# -- health ------------------------------------------------------------------------------------------------------------
-
-
-def test_health(server: Running) -> None:
-    assert server.ask("GET", "/livez", token=None).json == {"live": True}
-    assert server.ask("GET", "/readyz", token=None).json == {"ready": True, "reasons": []}
-    assert server.ask("POST", "/livez", b"{}", token=None).status == 405
-
-
-class BrokenDatabase:
-    def write(self) -> Any:
-        raise OSError("attempt to write a readonly database: /secret/path")
-
-
-def test_readiness_tells_what_is_wrong(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path / "gone", LUTHIER_DISK_RESERVE_MB="0")
-    health = Health(settings, BrokenDatabase(), None)  # type: ignore[arg-type]
-    reasons = health._look_now()
-    assert len(reasons) == 2 and "database cannot be written" in reasons[0] and "data folder" in reasons[1]
-    assert "/" not in "".join(reasons)
-    full = Health(settings_for(tmp_path, LUTHIER_DISK_RESERVE_MB="999999999"), BrokenDatabase(), None)  # type: ignore[arg-type]
-    assert "below the reserve of 999999999 MiB" in full._look_now()[1]
 
 
 # -- the log's URL -----------------------------------------------------------------------------------------------------
