@@ -1,11 +1,11 @@
 """Finding concepts by the beginning of their names or ids, in any letters. Next: `rpcs/concept_searches`."""
 
-import re
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, select
 
 from luthier.store import tables
+from luthier.store.patterns import beginning
 from luthier.store.resources import Row
 
 _ROWS = 1000
@@ -16,8 +16,7 @@ def matching(connection: Connection, app: int, pattern: str) -> Iterator[tuple[R
 
     Letter case is folded here: the databases fold ASCII alone. Rows are read as the caller asks for more.
     """
-    parts = (re.escape(part) for part in pattern.casefold().split("*"))
-    wanted = re.compile(".*".join(parts), re.DOTALL)
+    wanted = beginning(pattern)
     table, after = tables.concepts, 0
     while True:
         query = select(table).where(table.c.app == app, table.c.seq > after).order_by(table.c.seq).limit(_ROWS)

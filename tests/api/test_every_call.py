@@ -301,5 +301,6 @@ def test_bad_I20_an_app_must_be_named(bob: Bob, method: Method) -> None:
         return
     request = request_of(method, Entry(bob.asks(method)), BOB, "")
     answer = bob.world.ask(method, request, bob._token)
-    lists = {"ListModels", "ListDatasets", "MyScopes", "PatchApp"}  # of all the user's apps, where none is named
+    # of all the user's apps, where none is named
+    lists = {"ListModels", "PostModelsSearches", "ListDatasets", "MyScopes", "PatchApp"}
     assert answer.code == 11102 or method.name in lists, words(answer)

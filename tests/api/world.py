@@ -145,6 +145,7 @@ ENTRIES: dict[str, Entry] = {
     "GetModel": Entry(VERSION),
     "GetModelOutputInfo": Entry(VERSION),
     "ListModels": Entry(),
+    "PostModelsSearches": Entry({"model_query": {"name": "*"}}),
     "PatchModels": Entry({"action": "merge", "models": [{"id": "m", "notes": "new"}]}),
     "DeleteModel": Entry({"model_id": "m"}),
     "DeleteModels": Entry({"ids": ["m"]}),
