@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup test fuzz chaos wire docs bench system-packages clean
+.PHONY: demo setup test fuzz chaos canaries wire docs bench scale system-packages clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m luthier.commands.demo
@@ -21,10 +21,16 @@ test: $(VENV)/.installed-dev
 chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises: half an hour
 	$(BIN)/python -m pytest tests/chaos --chaos --timeout=3600 -s
 
+canaries: $(VENV)/.installed-dev  # the fetcher in a network of its own, where private addresses wait for it
+	unshare --user --map-root-user --net $(BIN)/python -m tests.worker.canaries
+
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/wire.py
+
+scale: $(VENV)/.installed-dev  # an app of a million inputs, on both databases: a quarter of an hour and 3 GB of disk
+	$(BIN)/python benchmarks/scale.py
 
 fuzz: $(VENV)/.installed-fuzz  # mutated gRPC messages and schemathesis on both databases: an hour or so
 	$(BIN)/python -m tests.fuzz.messages --count 10000 --database sqlite

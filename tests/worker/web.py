@@ -21,7 +21,9 @@ Play = Callable[[socket.socket, str], None]  # connection, the request's text
 class Server:
     """Counts the connections that reach it, keeps what was asked, and answers by `play`."""
 
-    def __init__(self, play: Play, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, play: Play, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         self.asked: list[str] = []
         self.connections = 0
         self.most_at_once = 0
@@ -30,7 +32,7 @@ class Server:
         self._play, self._tls = play, tls
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
-        self._listener.bind((address, 0))
+        self._listener.bind((address, port))
         self._listener.listen(64)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
