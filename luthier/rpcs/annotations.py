@@ -54,6 +54,7 @@ def PostAnnotations(ctx: Context, request: service_pb2.PostAnnotationsRequest) -
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         results = _add(ctx, connection, app, _Adding(connection, app, sent).checked(sent))
+    with ctx.database.read() as connection:  # others need not wait for the answer to be put together
         return _answer(ctx, connection, app, batch, results)
 
 
