@@ -38,6 +38,7 @@ def command(options: Options, quiet: bool) -> int:
     Ctrl-C ends at once.
     """
     settings = options.settings()
+    urls.rules(settings)  # what cannot be read there is told now, not by a worker that ends again and again
     with opened(settings, make=True) as database, _only_server(settings):
         _refuse_taken_addresses(settings)
         _introduce_first_user(settings, database)

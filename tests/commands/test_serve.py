@@ -204,3 +204,14 @@ def test_a_bad_address_is_named(
     monkeypatch.setenv("LUTHIER_DATA_DIR", str(tmp_path / "data"))
     assert run(["serve"]) == 2
     assert f"LUTHIER_HTTP_ADDRESS is {address}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name, value", [("fetch_allow", "minio"), ("fetch_ports", "80,https")])
+def test_a_bad_list_for_fetching_is_named_before_anything_starts(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"LUTHIER_{name.upper()}", value)
+    monkeypatch.setenv("LUTHIER_DATA_DIR", str(tmp_path / "data"))
+    assert run(["serve"]) == 2
+    assert name in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
