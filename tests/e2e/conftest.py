@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import free_port
 
 START_SECONDS = 60
+DATABASES = ("sqlite", "postgresql")  # whatever clients see, they see it on both
 
 
 @dataclass
@@ -106,6 +107,15 @@ def running(server: Server) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from running(new_server(tmp_path_factory.mktemp("a server")))
+def on(kind: str, request: pytest.FixtureRequest, root: Path, **settings: str) -> Iterator[Server]:
+    """A running server on a kind of database."""
+    if kind == "sqlite":
+        yield from running(new_server(root, **settings))
+        return
+    with request.getfixturevalue("postgres").bare() as url:
+        yield from running(new_server(root, database_url=url, **settings))
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from on(request.param, request, tmp_path_factory.mktemp(f"a server on {request.param}"))

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import Client, until
-from tests.e2e.conftest import Server, new_server, running
+from tests.e2e.conftest import DATABASES, Server, on
 
 PARAMS = {"template": "luthier_tiny_resnet", "num_epochs": 14, "seed": 7}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from running(new_server(tmp_path_factory.mktemp("kills"), lease_seconds="5", training_threads="1"))
+@pytest.fixture(scope="module", params=DATABASES)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp(f"kills on {request.param}")
+    yield from on(request.param, request, root, lease_seconds="5", training_threads="1")
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def client(server: Server) -> Client:
 
 
 def test_the_main_job(server: Server, client: Client, digits: list[tuple[str, bytes]]) -> None:
-    client.upload([(f"digit-{number}", label, data) for number, (label, data) in enumerate(digits[40:])])
+    client.upload([(f"digit-{number}", label, data) for number, (label, data) in enumerate(digits[40:400])])
     client.PostModels(models=[{"id": "reader", "model_type_id": "visual-classifier"}])
     answer = client.PostModelVersions(
         model_id="reader",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Server, new_server, running
+from tests.e2e.conftest import DATABASES, Server, on
 from tests.rpcs.pictures import picture
 from tests.worker.web import Server as Web
 from tests.worker.web import answer, by_path, redirect
@@ -29,10 +29,12 @@ def web() -> Iterator[Web]:
     web.close()
 
 
-@pytest.fixture(scope="module")
-def fetching(tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=DATABASES)
+def fetching(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[Server]:
     """Offline but for the test's own site."""
-    yield from running(new_server(tmp_path_factory.mktemp("fetching"), fetch_allow=web.allow))
+    yield from on(
+        request.param, request, tmp_path_factory.mktemp(f"fetching on {request.param}"), fetch_allow=web.allow
+    )
 
 
 def sha(data: bytes) -> str:

@@ -19,8 +19,8 @@ def fake_engine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "data")
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    made = World(tmp_path / "data", database_url=database_url)
     yield made
     made.close()
 
