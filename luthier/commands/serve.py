@@ -17,7 +17,7 @@ from luthier.commands.data_folder import opened
 from luthier.commands.processes import Child, Supervisor
 from luthier.errors import InvalidSettings
 from luthier.settings import ENVIRONMENT_PREFIX, Settings
-from luthier.store import jobs, tokens
+from luthier.store import jobs, tokens, urls
 from luthier.store.database import Database
 
 READY_SECONDS = 60.0
