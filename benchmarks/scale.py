@@ -414,7 +414,7 @@ def database_url(kind: str) -> Iterator[str]:
     if kind == "sqlite":
         yield ""
         return
-    with postgres.server(options="-c listen_addresses='' -c max_wal_size=4GB") as running, running.bare() as url:
+    with postgres.server(options="-c listen_addresses=''") as running, running.bare() as url:
         yield url
 
 

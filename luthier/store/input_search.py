@@ -58,4 +58,4 @@ def _kept(one: Filter, row: InputRow, passed: set[int] | None) -> bool:
 
 def _rows(connection: Connection, numbers: Sequence[int]) -> list[InputRow]:
     found = inputs.rows_of(connection, numbers) if numbers else {}
-    return [found[number] for number in numbers]
+    return [found[number] for number in numbers if number in found]
