@@ -21,8 +21,13 @@ class ImportedRegion:
     object: str = ""  # equal for the parts of one object
 
 
-def input_message(metadata: Mapping[str, Any]) -> bytes:
+def input_message(metadata: Mapping[str, Any], geo: tuple[float, float] | None = None, url: str = "") -> bytes:
+    """`geo`: longitude, latitude; `url`: the masked address of a picture that is to be fetched."""
     kept = resources_pb2.Input()
+    if geo:
+        kept.data.geo.geo_point.longitude, kept.data.geo.geo_point.latitude = geo
+    if url:
+        kept.data.image.url = url
     if metadata:
         kept.data.metadata.update(metadata)
     return bytes(kept.SerializeToString(deterministic=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from luthier.data import check, readers
+from luthier.data.readers.found import Extra
 from luthier.data.writers import csv as csv_writer
 from luthier.data.writers import imagefolder as imagefolder_writer
 from luthier.errors import InvalidRequest, NoTrainingData
@@ -256,3 +257,41 @@ def test_bad_E8_texts_that_differ_by_their_unicode_form_are_copies(tmp_path: Pat
     assert len({example.split for example in dealt.examples if example.text in (one, two)}) == 1
     report = check.count_examples(dealt.examples)
     assert any(set(copies.ids) == {"row-2", "row-3"} for copies in report.copies)
+
+
+def test_metadata_and_places_as_the_sdk_writes_them(tmp_path: Path) -> None:
+    rows = '1,Hi,a,"{\'who\': \'ann\', \'n\': 2}","8.5,47.4"\n2,Ho,b,,\n3,Hu,b,"{""it\'s"": true}",\n'
+    result = readers.read(table(tmp_path, "inputid,input,concepts,metadata,geopoints\n" + rows))
+    assert result.extras == {
+        "1": Extra({"who": "ann", "n": 2}, (8.5, 47.4)),
+        "3": Extra({"it's": True}),
+    }
+    details = refused(
+        table(tmp_path, 'text,metadata,geopoints\na,[1],\nb,"{",\nc,,1\nd,,"1,91"\ne,,"nan,1"\n', name="bad.csv")
+    )
+    for said in (
+        "row 2: its metadata are [1]; give a JSON object",
+        "row 3: its metadata: this is not JSON",
+        "row 4: its geopoints are 1; give longitude,latitude",
+        "row 5: its geopoints are 1,91",
+        "row 6: its geopoints are nan,1",
+    ):
+        assert said in details
+
+
+def test_the_portals_columns(tmp_path: Path) -> None:
+    header = "input.id,input.data.image.url,input.data.text.raw,input.data.concepts[0].id,input.data.concepts[0].value,"
+    header += "input.data.concepts[1].id,input.data.concepts[1].value,input.data.metadata\n"
+    rows = '1,https://x.example/a.png?key=s,,cat,1,dog,0,"{""a"": 1}"\n2,,some text,,,dog,,\n'
+    result = readers.read(table(tmp_path, header + rows))
+    one, two = result.examples
+    assert (one.id, one.labels) == ("1", {"cat": 1, "dog": 0}) and "not fetched here" in one.invalid
+    assert (two.id, two.text, two.labels) == ("2", "some text", {"dog": 1})
+    assert result.extras == {"1": Extra({"a": 1}, url="https://x.example/a.png?key=s")}
+    details = refused(table(tmp_path, header + "1,u,t,,,,,\n2,,,,,,,\n3,,t,x,2,,,\n", name="bad.csv"))
+    for said in (
+        "row 2: its input.data.text.raw and its input.data.image.url are both",
+        "row 3: its",
+        "row 4: the value of concept x is 2",
+    ):
+        assert said in details

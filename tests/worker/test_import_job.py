@@ -1,5 +1,6 @@
 """Uploads become inputs: every layout, each item accepted or rejected with its reason, whatever is interrupted."""
 
+import csv
 import io
 import json
 import os
@@ -23,6 +24,8 @@ from luthier.worker import housekeeping
 from luthier.worker.importing import bring_in
 from luthier.worker.loop import Worker
 from tests.data.test_archives import REFUSED, zipped
+from tests.worker.web import Server as Web
+from tests.worker.web import answer, by_path
 from tests.worker.world import World
 
 Start = Callable[..., Worker]
@@ -495,3 +498,62 @@ def test_masks_named_by_an_import_are_not_collected(world: World, start_worker: 
     (region,) = kept(world)["a.png"]["regions"]
     housekeeping.tidy(world.settings, world.database, world.blobs, grace_seconds=-10)
     assert world.blobs.exists(region.region_info.mask.image.url)
+
+
+# -- the documented columns --------------------------------------------------------------------------------------------
+
+
+def test_urls_metadata_and_places_of_a_table(tmp_path: Path) -> None:
+    picture = png()
+    web = Web(by_path(good=answer(picture), missing=answer(status="404 Not Found")))
+    world = World(tmp_path / "data", fetch_allow=web.allow)
+    worker = Worker(world.settings, "w", introduce=False)
+    worker.start()
+    table = (
+        "inputid,input,concepts,metadata,geopoints\n"
+        f"one,{web.url('/good.png?key=secret')},\"cat,pet\",\"{{'who': 'ann', 'split': 'valid'}}\",\"8.5,47.25\"\n"
+        f"two,{web.url('/missing.png')},cat,,\n"
+        "three,http://127.0.0.1:1/a.png,cat,,\n"
+        "four,http://user:pw@x/a.png,cat,,\n"
+    )
+    one, rows = imported(world, "pictures.csv", table.encode(), dataset_ids=("all",))
+    assert [item.status for item in rows] == [30000, 30000, 30106, 30106], rows
+    assert counts(one) == (4, 2, 0, 2)
+    seen = world.until(lambda: (k := _statuses(world)) and 30001 not in k.values() and k)
+    assert seen == {"one": 30000, "two": 47101}
+    with world.database.read() as connection:
+        kept_one = connection.execute(select(tables.inputs).where(tables.inputs.c.id == "one")).mappings().one()
+    message = resources_pb2.Input.FromString(kept_one["message"]).data
+    assert world.blobs.read(kept_one["blob"]) == picture and kept_one["split"] == "val"
+    assert dict(message.metadata.items()) == {"who": "ann", "split": "val"}
+    assert (message.geo.geo_point.longitude, message.geo.geo_point.latitude) == (8.5, 47.25)
+    assert "secret" not in str(message) + str(rows)
+    again, _ = imported(world, "pictures.csv", table.encode(), dataset_ids=("all",))
+    assert counts(again) == (4, 0, 2, 2)
+    unnamed, rows = imported(world, "more.csv", f"image,label\n{web.url('/good.png?key=secret')},cat\n".encode())
+    assert counts(unnamed) == (1, 1, 0, 0) and "secret" not in str(rows) and rows[0].input_id.startswith("url-")
+    worker.end_at_once()
+    assert worker.join(10)
+    world.close()
+    web.close()
+
+
+def test_metadata_keep_to_the_rules_of_the_wire(world: World, start_worker: Start) -> None:
+    start_worker()
+    deep: Any = 1
+    for _ in range(9):
+        deep = {"a": deep}
+    rows = [deep, {"a": "x" * 70_000}, {"split": "trial"}, {"split": "test"}]
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(["inputid", "text", "metadata"])
+    table.writerows([str(n), "words", json.dumps(row)] for n, row in enumerate(rows))
+    one, told = imported(world, "texts.csv", out.getvalue().encode())
+    assert counts(one) == (4, 1, 0, 3) and kept(world)["3"]["split"] == "test"
+    said = [item.details for item in told]
+    assert "more than 8 levels" in said[0] and "at most 65536" in said[1] and "metadata.split is trial" in said[2]
+
+
+def _statuses(world: World) -> dict[str, int]:
+    with world.database.read() as connection:
+        return {row.id: row.status for row in connection.execute(select(tables.inputs.c.id, tables.inputs.c.status))}

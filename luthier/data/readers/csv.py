@@ -5,6 +5,8 @@ label                    one concept, as it stands
 concepts                 several, between commas; one that holds a comma in quotes
 negative_concepts        concepts that the input is not
 inputid (or id), split   both may be missing
+
+Further columns, and the portal's names for all of them: `csv_columns`.
 """
 
 import csv
@@ -13,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from luthier.data.readers.csv_columns import PORTAL, extra_of, is_address, portal_labels, with_portal_names
 from luthier.data.readers.csv_rows import LISTED, Problems, mapped, read_rows
 from luthier.data.readers.files import find_file, looks_like_picture
 from luthier.data.readers.found import ReadResult, Rejected, name_problem
@@ -21,7 +24,7 @@ from luthier.errors import InvalidRequest, shown
 from luthier.runs.manifest import SPLITS, Example
 
 CONTENT = ("text", "image", "input")
-COLUMNS = (*CONTENT, "label", "concepts", "negative_concepts", "inputid", "id", "split")
+COLUMNS = (*CONTENT, "label", "concepts", "negative_concepts", "inputid", "id", "split", "metadata", "geopoints")
 ENDINGS = (".csv", ".tsv", ".tab")
 
 
@@ -29,8 +32,15 @@ ENDINGS = (".csv", ".tsv", ".tab")
 class _Table:
     root: Path  # resolved; pictures lie below it
     names: dict[str, str]  # our name of a column -> the file's
-    content: str  # the file's name of the column that holds the input
-    pictures: bool
+    contents: dict[str, bool]  # the file's name of a column that holds inputs -> whether these are pictures
+
+    def content(self, cells: Mapping[str, str]) -> tuple[str, bool]:
+        """What a row holds, and whether that names a picture. Raises InvalidRequest where it holds nothing, or two."""
+        filled = [name for name in self.contents if cells[name].strip()]
+        if len(filled) != 1:
+            names = " and its ".join(self.contents)
+            raise InvalidRequest(f"its {names} {'are both given' if filled else 'is empty'}")
+        return cells[filled[0]], self.contents[filled[0]]
 
 
 def drafts(
@@ -51,8 +61,7 @@ def drafts(
             problems.add(number, _twice(example.id, examples[example.id][0], table))
         else:
             examples[example.id] = number, example
-            if not _named(table, cells):
-                result.unnamed.add(example.id)
+            _note(table, cells, example, result)
     if not keep_good:
         problems.refuse()
     result.rejected += [Rejected(f"row {number}", reason) for number, reason in sorted(problems.rows.items())]
@@ -66,9 +75,10 @@ def _twice(id_: str, first: int, table: _Table) -> str:
 
 
 def _table(path: Path, header: list[str], columns: Mapping[str, str] | None, rows: list[dict[str, str]]) -> _Table:
-    names = mapped(columns, COLUMNS, header, path)
+    names = with_portal_names(mapped(columns, COLUMNS, header, path), header)
     given = [name for name in CONTENT if name in names]
-    if len(given) != 1:
+    portal = [name for name in given if names[name] == PORTAL.get(name)]
+    if (len(given) != 1 and given != portal) or not given:
         listed = ", ".join(shown(name) for name in header[:LISTED])
         raise InvalidRequest(
             f"{path}: one column must be called text, image or input, {len(given) or 'none'} are; it has {listed}. "
@@ -77,28 +87,41 @@ def _table(path: Path, header: list[str], columns: Mapping[str, str] | None, row
         )
     if "label" in names and "concepts" in names:
         raise InvalidRequest(f"{path} has both a column label and a column concepts; keep one of them")
-    content = names[given[0]]
-    pictures = given[0] == "image" or (
-        given[0] == "input" and bool(rows) and all(looks_like_picture(row[content]) for row in rows)
-    )
-    return _Table(path.resolve().parent, names, content, pictures)
+    contents = {names[name]: name == "image" or (name == "input" and _pictures(rows, names[name])) for name in given}
+    return _Table(path.resolve().parent, names, contents)
 
 
-def _named(table: _Table, cells: Mapping[str, str]) -> bool:
-    return table.pictures or any(cells[table.names[name]] for name in ("inputid", "id") if name in table.names)
+def _pictures(rows: list[dict[str, str]], column: str) -> bool:
+    """Whether every cell names a picture, by its ending or an address."""
+    return bool(rows) and all(looks_like_picture(row[column]) or is_address(row[column]) for row in rows)
+
+
+def _note(table: _Table, cells: Mapping[str, str], example: Example, result: ReadResult) -> None:
+    """What else a row tells: whether it has an id, and what `Extra` holds."""
+    content, is_picture = table.content(cells)
+    if not _id(table, cells) and (not is_picture or is_address(content)):
+        result.unnamed.add(example.id)
+    url = content.strip() if is_picture and is_address(content) else ""
+    if extra := extra_of(_cell(table, cells, "metadata"), _cell(table, cells, "geopoints"), url):
+        result.extras[example.id] = extra
+
+
+def _cell(table: _Table, cells: Mapping[str, str], name: str) -> str:
+    return cells[table.names[name]] if name in table.names else ""
+
+
+def _id(table: _Table, cells: Mapping[str, str]) -> str:
+    return _cell(table, cells, "inputid") or _cell(table, cells, "id")
 
 
 def _example(table: _Table, number: int, cells: Mapping[str, str]) -> Example:
-    def cell(name: str) -> str:
-        return cells[table.names[name]] if name in table.names else ""
-
-    labels = _labels(cell("label"), cell("concepts"), cell("negative_concepts"))
-    content = cells[table.content]
-    id_ = cell("inputid") or cell("id") or (content if table.pictures else f"row-{number}")
-    if not content.strip():
-        raise InvalidRequest(f"its {table.content} is empty")
-    split = split_of(cell("split"))
-    if not table.pictures:
+    told = [_cell(table, cells, name) for name in ("label", "concepts", "negative_concepts")]
+    labels = _labels(*told) | {checked_name(name): value for name, value in portal_labels(cells).items()}
+    content, is_picture = table.content(cells)
+    id_ = _id(table, cells) or (content if is_picture else f"row-{number}")
+    split = split_of(_cell(table, cells, "split"))
+    extra_of(_cell(table, cells, "metadata"), _cell(table, cells, "geopoints"), "")  # so that a wrong one is this row's
+    if not is_picture:
         return Example(id_, "", split, labels, text=content)
     path, problem = find_file(content.strip(), table.root)
     return Example(id_, "", split, labels, path=path, invalid=problem)

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunConcept
@@ -21,6 +22,15 @@ class Rejected:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What the platform keeps of an input and no training needs. `geo`: longitude, latitude."""
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    geo: tuple[float, float] | None = None
+    url: str = ""  # where its bytes are; readers fetch nothing
+
+
 @dataclass
 class ReadResult:
     """`examples` hold the unreadable pictures too, marked invalid; `rejected` says of every file left out why.
@@ -34,6 +44,7 @@ class ReadResult:
     rejected: list[Rejected] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unnamed: set[str] = field(default_factory=set, compare=False)
+    extras: dict[str, Extra] = field(default_factory=dict, compare=False)  # by the example's id
 
 
 def name_problem(name: str) -> str:

@@ -25,6 +25,8 @@ def _wanted(item: Found, source: Source) -> str:
     example = item.example
     if example is None or example.id not in source.unnamed:
         return _allowed(item.name)
+    if item.extra.url:
+        return f"url-{hashlib.sha256(item.extra.url.encode('utf-8', 'surrogatepass')).hexdigest()[:_MARK]}"
     return _allowed(f"{item.name}-{_hash(example)}")  # row 3 of another file is another input
 
 

@@ -1,5 +1,6 @@
 """Items of the data, checked and on disk: pictures decoded in full, texts read, masks as PNGs. Next: `rows`."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,23 @@ from typing import Any
 from luthier.data.decode_pool import DecodePool, DecodeResult
 from luthier.data.mask_png import png_of_runs
 from luthier.data.readers.settle import text_bytes
+from luthier.data.readers.splitting import SPLIT_NAMES
 from luthier.data.readers.text_files import read_text
-from luthier.errors import InputOverLimit, InvalidAnnotation, InvalidBytes, InvalidConcept, InvalidInput, LuthierError
+from luthier.errors import (
+    InputOverLimit,
+    InvalidAnnotation,
+    InvalidBytes,
+    InvalidConcept,
+    InvalidInput,
+    LuthierError,
+    shown,
+)
 from luthier.runs.manifest import Example, Region
 from luthier.settings import Settings
+from luthier.store import urls
 from luthier.store.blobs import Blobs
 from luthier.store.imports import Request
+from luthier.store.urls import Url
 from luthier.wire.imported import ImportedRegion
 from luthier.worker.importing.source import Found
 
@@ -21,12 +33,13 @@ Labels = dict[str, tuple[str, int]]  # concept id -> name, 1 or 0
 
 AT_ONCE = 64 * 2**20  # bytes that are held
 MOST_REGIONS = 1000  # of one input, as over the wire
+MOST_METADATA, DEEPEST = 64 * 1024, 8  # bytes as JSON, levels
 TEXT_ENDING = ".txt"
 
 
 @dataclass(frozen=True)
 class Ready:
-    """An item that can become an input: its bytes are on disk under `blob`."""
+    """An item that can become an input: its bytes are on disk under `blob`, or to be fetched."""
 
     found: Found
     id: str
@@ -39,6 +52,7 @@ class Ready:
     labels: Labels
     metadata: dict[str, Any]
     regions: tuple[ImportedRegion, ...]
+    url: Url | None = None  # then it has no bytes yet
 
     @property
     def split(self) -> str:
@@ -76,13 +90,13 @@ class Preparer:
 
     def __init__(self, blobs: Blobs, pool: DecodePool, settings: Settings, request: Request) -> None:
         self._blobs, self._pool, self._request = blobs, pool, request
-        self._most_mb = settings.max_input_mb
+        self._most_mb, self._rules = settings.max_input_mb, urls.rules(settings)
 
     def prepared(self, items: Sequence[Pair]) -> list[Ready | Refused]:
         """What can be made of each item, in order."""
-        results: dict[int, Ready | Refused] = {}
+        results = {found.number: self._by_url(found, id) for found, id in items if found.extra.url}
         good: list[_Checked] = []
-        for one in self._checked(items):
+        for one in self._checked([one for one in items if not one[0].extra.url]):
             if isinstance(one, Refused):
                 results[one.found.number] = one
             else:
@@ -91,6 +105,17 @@ class Preparer:
             blobs = self._blobs.put_many([one.data for one in some])
             results |= {one.found.number: self._ready(one, blob) for one, blob in zip(some, blobs, strict=True)}
         return [results[found.number] for found, _ in items]
+
+    def _by_url(self, found: Found, id: str) -> Ready | Refused:
+        """Its bytes are fetched later, as those of any input that is sent as a URL. The same rules hold."""
+        example = found.example or Example("", "", "")
+        try:
+            url = urls.parse(found.extra.url)
+            self._rules.check(url)
+            labels, metadata = self._labels(example), self._metadata(found, example)
+        except LuthierError as error:
+            return Refused(found, error.code, error.details)
+        return Ready(found, id, "image", "", 0, "", 0, 0, labels, metadata, (), url)
 
     # -- contents ------------------------------------------------------------------------------------------------------
 
@@ -133,10 +158,11 @@ class Preparer:
             if picture and blob != picture.sha256:
                 raise InvalidBytes("the file changed while it was read")
             labels, regions = self._labels(one.example), self._regions(one.example, picture)
+            metadata = self._metadata(one.found, one.example)
         except LuthierError as error:
             return Refused(one.found, error.code, error.details)
         kind = "image" if picture else "text"
-        return Ready(one.found, one.id, kind, blob, one.size, *shape, labels, self._metadata(one), regions)
+        return Ready(one.found, one.id, kind, blob, one.size, *shape, labels, metadata, regions)
 
     def _labels(self, example: Example) -> Labels:
         labels = dict(self._request.labels)
@@ -146,13 +172,13 @@ class Preparer:
             labels.setdefault(id, (id, value))
         return labels
 
-    def _metadata(self, one: _Checked) -> dict[str, Any]:
-        own: dict[str, Any] = {"filename": one.found.name} if one.example.path else {}
-        if one.example.split:
-            own["split"] = one.example.split
-        if one.example.messages:
+    def _metadata(self, found: Found, example: Example) -> dict[str, Any]:
+        own: dict[str, Any] = {"filename": found.name} if example.path else {}
+        if example.split:
+            own["split"] = example.split
+        if example.messages:
             own["format"] = "messages"  # of its JSON
-        return {**self._request.metadata, **own}
+        return checked_metadata({**self._request.metadata, **own, **found.extra.metadata})
 
     def _regions(self, example: Example, picture: DecodeResult | None) -> tuple[ImportedRegion, ...]:
         """Raises InvalidAnnotation for what does not go with the content."""
@@ -163,6 +189,26 @@ class Preparer:
         pngs = [png_of_runs(region.runs) for region in example.regions if region.kind == "mask"]
         masks = iter(self._blobs.put_many(pngs) if pngs else [])
         return tuple(_region(region, masks) for region in example.regions)
+
+
+def checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """As over the wire: at most 64 KiB, 8 levels. A split in them is one of ours. Raises InvalidInput."""
+    text = json.dumps(metadata, ensure_ascii=False)
+    if len(text.encode("utf-8", "surrogatepass")) > MOST_METADATA:
+        raise InvalidInput(f"its metadata take {len(text)} bytes as JSON; at most {MOST_METADATA}")
+    if _depth(metadata) > DEEPEST:
+        raise InvalidInput(f"its metadata have more than {DEEPEST} levels")
+    if "split" in metadata:
+        split = SPLIT_NAMES.get(str(metadata["split"]).lower())
+        if not split:
+            raise InvalidInput(f"its metadata.split is {shown(metadata['split'])}; give train, val or test")
+        return {**metadata, "split": split}
+    return metadata
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max((_depth(one) for one in inner), default=0)
 
 
 def _usable(found: Found) -> Example:

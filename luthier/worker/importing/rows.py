@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from luthier.errors import DoesNotExist, DuplicateInput, shown
-from luthier.store import annotations, concepts, datasets, imports, inputs
+from luthier.store import annotations, concepts, datasets, fetches, imports, inputs, jobs
 from luthier.store.annotations import NewAnnotation
+from luthier.store.fetches import PENDING_INPUT
 from luthier.store.imports import ACCEPTED, Import, Item
 from luthier.store.inputs import InputRow, NewInput
 from luthier.store.regions import COUNTING, RegionRow
+from luthier.store.urls import Url
 from luthier.wire.imported import annotation_message, input_message
 from luthier.worker.importing.prepare import Ready, Refused
 
@@ -22,6 +24,7 @@ def write(connection: Connection, one: Import, user: str, results: Sequence[Read
     new = [item for item in ready if item.id not in there]
     made = {row.id: row for row in inputs.add(connection, one.app, [_input(item) for item in new], one.input_job)}
     _annotate(connection, one.app, user, [(item, made[item.id]) for item in new])
+    _fetch(connection, one.app, user, [(made[item.id].seq, item.url) for item in new if item.url])
     kept = {id: row for id, row in there.items() if one.request.skip or id in same}
     _join(connection, one, [made.get(item.id) or kept.get(item.id) for item in ready])
     items = [_item(result, kept if isinstance(result, Ready) and result.id in there else made) for result in results]
@@ -35,6 +38,7 @@ def _same(connection: Connection, items: Sequence[Ready], there: Mapping[str, In
         return set()
     seqs = [row.seq for row in there.values()]
     labels, own = annotations.own_labels(connection, seqs), annotations.own_of(connection, seqs)
+    hashes = fetches.hashes(connection, seqs)
     same = set()
     for item in items:
         row = there[item.id]
@@ -42,15 +46,24 @@ def _same(connection: Connection, items: Sequence[Ready], there: Mapping[str, In
         wanted = {id: value for id, (_, value) in item.labels.items()}
         message = own[row.seq].message if row.seq in own else b""
         regions_same = not item.regions or message == annotation_message(item.regions)[0]
-        if row.blob == item.blob and values | wanted == values and regions_same:
+        content_same = hashes.get(row.seq) == item.url.hash if item.url else row.blob == item.blob
+        if content_same and values | wanted == values and regions_same:
             same.add(item.id)
     return same
 
 
 def _input(item: Ready) -> NewInput:
-    message = input_message(item.metadata)
+    message = input_message(item.metadata, item.found.extra.geo, item.url.masked if item.url else "")
     shape = (item.format, item.width, item.height)
-    return NewInput(item.id, item.kind, item.blob, item.size, *shape, item.split, ACCEPTED, message)
+    status = PENDING_INPUT if item.url else ACCEPTED
+    return NewInput(item.id, item.kind, item.blob, item.size, *shape, item.split, status, message)
+
+
+def _fetch(connection: Connection, app: int, user: str, by_url: Sequence[tuple[int, Url]]) -> None:
+    """As for inputs that are sent as URLs."""
+    fetches.add(connection, app, by_url)
+    if by_url:
+        jobs.enqueue(connection, "fetch", "data", user, {"rows": [seq for seq, _ in by_url]})
 
 
 def _annotate(connection: Connection, app: int, user: str, new: Sequence[tuple[Ready, InputRow]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from luthier.data import archives, readers
 from luthier.data.archives import Limits
 from luthier.data.readers import conll, csv, jsonl
-from luthier.data.readers.found import ReadResult, entries
+from luthier.data.readers.found import Extra, ReadResult, entries
 from luthier.errors import InvalidRequest, LuthierError, NoTrainingData
 from luthier.runs.manifest import Example
 from luthier.settings import Settings
@@ -17,6 +17,9 @@ from luthier.store.imports import Request
 
 _TABLES = (*csv.ENDINGS, *jsonl.ENDINGS, *conll.ENDINGS, ".json")
 _HEADER_BYTES = 512
+
+
+NOTHING = Extra()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Found:
     name: str  # where it stands: a path, a row
     example: Example | None
     reason: str = ""
+    extra: Extra = NOTHING  # with a URL, the bytes are to be fetched
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,18 @@ def found_in(data: Path, request: Request) -> Source:
 
 def _numbered(result: ReadResult, place: Path, name: str) -> Iterator[Found]:
     for number, example in enumerate(result.examples, start=1):
-        yield Found(number, example.id, example)
+        extra = result.extras.get(example.id, NOTHING)
+        yield Found(number, _name(example, extra), example, extra=extra)
     for number, one in enumerate(result.rejected, start=len(result.examples) + 1):
         yield Found(number, one.path, None, _without_paths(one.reason, place, name))
+
+
+def _name(example: Example, extra: Extra) -> str:
+    """What lists show: an address without what may be a secret in it."""
+    if example.id != extra.url:
+        return example.id
+    path, mark, _ = extra.url.partition("?")
+    return f"{path}{mark and '?***'}"
 
 
 def _without_paths(text: str, place: Path, name: str) -> str:
