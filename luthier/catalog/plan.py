@@ -64,8 +64,20 @@ class ImagePlan(Plan):
 
 
 @dataclass(frozen=True)
-class DetectionPlan(Plan):
-    """Plan of the family that draws boxes. Pictures keep their proportions where `image_size` is one number."""
+class EmbeddingPlan(ImagePlan):
+    """Plan of the family that turns pictures into vectors."""
+
+    embedding_size: int = 0  # length of the vector; 0: that of the backbone's features
+    margin: float = 0.0  # angle in radians between concepts; 0: the head of a classifier
+    scale: float = 64.0  # of the cosines, where there is a margin
+
+
+@dataclass(frozen=True)
+class RegionPlan(Plan):
+    """Plan of the families that learn parts of pictures, which keep their proportions where `image_size` is one number.
+
+    Pictures and what is labelled in them are moved together.
+    """
 
     learns_regions: ClassVar[bool] = True
 
@@ -77,6 +89,14 @@ class DetectionPlan(Plan):
     scale_max: float = 1.0
     shift_fraction: float = 0.0  # random translation, share of each side
     color_jitter: float = 0.0  # brightness, contrast and saturation, plus or minus
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class DetectionPlan(RegionPlan):
+    """Plan of the family that draws boxes."""
+
     mosaic_probability: float = 0.0  # share of training pictures that are put together from four
     frozen_stages: int = 0  # of a pre-trained backbone: its stem and so many stages stay as they are
     still_norms: bool = False  # batch normalisations of a pre-trained backbone keep their statistics
@@ -84,5 +104,11 @@ class DetectionPlan(Plan):
     regions: int = 512  # that a two-stage network looks at per training picture
     per_class_boxes: bool = False  # every concept has its own box regression
     focal_loss: bool = True  # False: the hardest negatives only
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class SegmentationPlan(RegionPlan):
+    """Plan of the family that says of every pixel what it shows."""
+
+    body: str = ""  # where the network takes one of several
+    decoder_width: int = 256

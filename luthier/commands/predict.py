@@ -1,6 +1,7 @@
-"""`luthier predict`: asks a run's best checkpoint about pictures, through the platform's own model process."""
+"""`luthier predict`: asks a run's best checkpoint about pictures or texts, through the platform's own model process."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
@@ -10,12 +11,14 @@ from typing import Any
 import click
 from rich.console import Console
 
+from luthier.catalog.model_type import model_type
 from luthier.commands.command_line import FAILED
 from luthier.errors import InvalidRequest, PredictionFailed
 from luthier.predictors.model_process import SERVED, ModelProcess, ModelProcessDied
 from luthier.runs.run import RunConcept, RunFolder
 
 PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
+TEXTS = {".txt"}
 BATCH = 32  # files sent to the model process at a time
 
 
@@ -31,22 +34,25 @@ BATCH = 32  # files sent to the model process at a time
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and file, for programs.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
 def command(model: Path, top: int, as_json: bool, files: tuple[Path, ...]) -> int:
-    """Ask a trained model about pictures.
+    """Ask a trained model about pictures or texts.
 
-    RUN is the folder that `luthier train` wrote. A FILE may be a folder: every picture in it is asked about.
+    RUN is the folder that `luthier train` wrote. A FILE may be a folder: every picture in it is asked about, or
+    every .txt file where the model reads texts. - is what stands on standard input.
     The exit status is 1 where any file could not be read.
 
     \b
     luthier predict --model runs/luthier_tiny_resnet-20260101-120000 cat.jpg photos/
+    echo "a puzzle with cards" | luthier predict --model runs/luthier_minilm-20260101-120000 -
     """
     run = _trained_run(model)
-    pictures = list(_pictures(files))
+    kind = model_type(run.spec().model_type).input_fields[0]
+    inputs = list(_inputs(files, kind))
     concepts = run.spec().concepts
     failed = 0
     try:
         with _loaded(run) as process:
-            for batch in _batches(pictures):
-                for file, answer in _ask(process, batch):
+            for batch in _batches(inputs):
+                for file, answer in _ask(process, kind, batch):
                     failed += "error" in answer
                     click.echo((_json_line if as_json else _line)(file, answer, concepts, top))
     except ModelProcessDied as error:
@@ -73,14 +79,15 @@ def _loaded(run: RunFolder) -> Iterator[ModelProcess]:
         yield process
 
 
-def _pictures(files: Sequence[Path]) -> Iterator[Path]:
+def _inputs(files: Sequence[Path], kind: str) -> Iterator[Path]:
+    name, endings = ("text", TEXTS) if kind == "text" else ("picture", PICTURES)
     for file in files:
         if not file.is_dir():
             yield file
             continue
-        found = sorted(path for path in file.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+        found = sorted(path for path in file.rglob("*") if path.suffix.lower() in endings and path.is_file())
         if not found:
-            raise InvalidRequest(f"{file}: no picture in this folder ({', '.join(sorted(PICTURES))})")
+            raise InvalidRequest(f"{file}: no {name} in this folder ({', '.join(sorted(endings))})")
         yield from found
 
 
@@ -90,18 +97,18 @@ def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def _ask(process: ModelProcess, files: Sequence[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _ask(process: ModelProcess, kind: str, files: Sequence[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each file with its answer, in order; one that cannot be opened gets an error as one that cannot be decoded."""
     contents = [_read(file) for file in files]
     readable = [content for content in contents if isinstance(content, bytes)]
-    answers = iter(process.predict("image", readable) if readable else [])
+    answers = iter(process.predict(kind, readable) if readable else [])
     for file, content in zip(files, contents, strict=True):
         yield file, next(answers) if isinstance(content, bytes) else {"error": 30300, "details": content}
 
 
 def _read(file: Path) -> bytes | str:
     try:
-        return file.read_bytes()
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         return error.strerror or str(error)
 
@@ -114,6 +121,9 @@ def _ranked(answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) ->
 def _line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> str:
     if "error" in answer:
         return f"{file}: {click.style('not predicted', fg='red')}: {answer['details']}"
+    if "embedding" in answer:
+        start = ", ".join(f"{value:.3f}" for value in answer["embedding"][:4])
+        return f"{file}: a vector of {len(answer['embedding'])} numbers, {start}, …"
     if "regions" in answer:
         return "\n".join([f"{file}: {len(answer['regions'])} found", *_region_lines(answer, concepts, top)])
     return f"{file}: " + ", ".join(f"{concept.name} {value:.3f}" for concept, value in _ranked(answer, concepts, top))
@@ -136,6 +146,8 @@ def _json_line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept
     row: dict[str, Any] = {"file": str(file)}
     if "error" in answer:
         row |= {"error": answer["details"], "code": answer["error"]}
+    elif "embedding" in answer:
+        row["embedding"] = answer["embedding"]
     elif "regions" in answer:
         row["regions"] = [
             {"id": concepts[one["concept"]].id, "name": concepts[one["concept"]].name, **_without(one, "concept")}

@@ -18,7 +18,7 @@ from luthier.data.png import check_chunks
 from luthier.data.webp import check_length, check_sides
 from luthier.errors import ImageDecodeError
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Facts", "decode", "decode_resized", "decode_sized", "examine"]
+__all__ = ["FORMATS", "MAX_PIXELS", "Facts", "decode", "decode_resized", "decode_sized", "examine", "proportional"]
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,12 @@ def decode_sized(data: bytes, size: tuple[int, ...], largest_ratio: float = 0.0)
     stored = _decode_stored(data, smallest_side=min(size))
     image = to_rgb(stored.pixels) if isinstance(stored.pixels, Image.Image) else Image.fromarray(stored.pixels)
     wanted = size[::-1] if stored.turned >= 5 else size  # turned pictures lie on their side in the file
-    width, height = wanted if len(wanted) == 2 else _proportional(image.width, image.height, wanted[0], largest_ratio)
+    width, height = wanted if len(wanted) == 2 else proportional(image.width, image.height, wanted[0], largest_ratio)
     return upright(np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)), stored.turned)
 
 
-def _proportional(width: int, height: int, shorter: int, largest_ratio: float) -> tuple[int, int]:
+def proportional(width: int, height: int, shorter: int, largest_ratio: float) -> tuple[int, int]:
+    """Width and height with `shorter` as the shorter side, less where the longer would be over largest_ratio times."""
     factor = shorter / min(width, height)
     if largest_ratio:
         factor = min(factor, shorter * largest_ratio / max(width, height))

@@ -96,6 +96,33 @@ def head_names(network: nn.Module) -> set[str]:
     return {name for name, parameter in network.named_parameters() if id(parameter) in own}
 
 
+def without_head(network: nn.Module) -> nn.Module:
+    """The same network, its head taken off; `features_of` asks it then."""
+    if callable(reset := getattr(network, "reset_classifier", None)):
+        reset(0)
+    else:
+        network.head = nn.Identity()
+    return network
+
+
+def features_of(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """(B, features) of a network `without_head`: what its head would be given."""
+    found: torch.Tensor = network(images)
+    return found
+
+
+def width_of(network: nn.Module) -> int:
+    """How many features a network `without_head` gives."""
+    known = getattr(network, "num_features", None)
+    if isinstance(known, int):
+        return getattr(network, "head_hidden_size", None) or known
+    with torch.no_grad():
+        was = network.training
+        width = features_of(network.eval(), torch.zeros(1, 3, 64, 64)).shape[1]
+        network.train(was)
+    return int(width)
+
+
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 

@@ -3,8 +3,10 @@
 First out: {"ready": true, "concepts": [...], "device": ...} or {"failed": details, "code": n}. Then for each frame in,
 {"kind": "image"} with encoded files as parts, one out: {"outputs": [...]}, for each file one of
 
-    {"values": [a float per concept]}                                       a classifier
-    {"regions": [{"concept": its place, "value": float, "box": [left, top, right, bottom]}]}     a detector, fractions
+    {"values": [a float per concept]}: a classifier
+    {"regions": [{"concept": its place, "value": float, "box": [left, top, right, bottom]}]}: a detector, fractions
+    {"regions": [{"concept": its place, "value": float, "mask": PNG in base64, of its size}]}: a segmenter
+    {"embedding": [floats, of length 1 together]}: an embedder
     {"error": code, "details": text}
 """
 

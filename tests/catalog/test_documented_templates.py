@@ -8,7 +8,7 @@ from tests.catalog import documented
 
 DOCUMENTED = documented.read()
 TEXTS = documented.texts()
-ADDED = {"pretrained_weights"}  # ours, last, so that "None" means random weights with every classifier
+ADDED = {"pretrained_weights", "model_size"}  # ours, last; "None" means random weights everywhere
 
 
 def test_as_many_templates_are_documented_as_we_know_of() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from luthier.commands.command_line import run
-from luthier.runs.manifest import read_manifest
+from luthier.runs.manifest import read_manifest, region_to_row
 from tests.commands.test_train import QUICK, luthier
 from tests.data.layouts import picture
+from tests.recipes.scenes import examples
 
 
 def test_train_reads_a_csv_of_pictures(digit_folder: Callable[[int], Path], tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_train_reads_a_csv_of_pictures(digit_folder: Callable[[int], Path], tmp_
         (
             "data.csv",
             "text,label\na,b\nc,d\n",
-            "data.csv holds texts: it can be read, but this version trains pictures",
+            "data.csv holds texts: it can be read, but this template learns labels",
         ),
         ("data.jsonl", '{"prompt": "a", "completion": "b"}\n', "holds conversations"),
         ("data.csv", "image,label\na.png\n", "row 2: it has 1 cells, the header has 2"),
@@ -71,6 +72,30 @@ def test_train_refuses_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "data.jsonl").write_text(json.dumps({"image": "a.png", "regions": regions}))
     assert run(["train", *QUICK, "--data", str(tmp_path / "data.jsonl")]) == 2
     error = capsys.readouterr().err
-    assert (
-        "holds boxes: it can be read, but this version trains pictures with labels of the whole picture only" in error
-    )
+    assert "holds boxes: it can be read, but this template learns labels of whole pictures" in error
+
+
+def test_detectors_are_trained_on_boxes_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = examples(tmp_path / "pictures", 20)
+    rows = [{"image": f"pictures/{Path(one.path).name}", "split": one.split,
+             "regions": [region_to_row(region) for region in one.regions]} for one in found]  # fmt: skip
+    data = tmp_path / "data.jsonl"
+    data.write_text("\n".join(json.dumps(row) for row in rows))
+    command = ["train", "--template", "luthier_tiny_detector", "--set", "num_epochs=1", "--set", "image_size=[64]"]
+    assert run([*command, "--data", str(data), "--out", str(tmp_path / "run"), "--threads", "1", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(answer["metrics"]) == {"map", "map50"}
+    assert all(0 <= value <= 1 for value in answer["metrics"].values())
+
+    assert run(["predict", "--model", str(tmp_path / "run"), "--json", found[0].path]) == 0
+    assert "regions" in json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_detectors_refuse_labels_of_whole_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        picture(tmp_path / "data" / name / "1.png")
+    assert run(["train", "--template", "luthier_tiny_detector", "--data", str(tmp_path / "data")]) == 2
+    assert "this template learns parts of pictures" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from luthier.engine.detection.ssd import SSD
 from luthier.engine.detection.yolof import YOLOF
 from luthier.engine.detection.yolox import YOLOX
 from luthier.engine.evaluate import evaluate
+from luthier.engine.loading import Data
 from luthier.engine.predict import Predictor
 from luthier.engine.recipe import recipe_for
 from luthier.engine.session import build_network
@@ -118,7 +119,12 @@ FAST = {
     "scale_max": 1.0, "shift_fraction": 0.0, "color_jitter": 0.0, "mosaic_probability": 0.0, "still_norms": False,
     "clip_gradient_norm": 10.0,
 }  # fmt: skip
-LEARNERS = {"luthier_tiny_detector": {"epochs": 60}}  # name: what differs from FAST
+LEARNERS: dict[str, dict[str, Any]] = {  # a template of each network: what differs from FAST
+    "luthier_tiny_detector": {"epochs": 60},
+    "MMDetection_FasterRCNN": {"epochs": 25},
+    "Clarifai_InceptionV2": {"epochs": 25},
+    "MMDetection_YOLOX": {"epochs": 60},
+}
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -129,8 +135,26 @@ def test_overfits_16_scenes(name: str, tmp_path: Path) -> None:
     finished(train_here(run))
     losses = [event.train_loss for event in events_of(run) if isinstance(event, EpochDone)]
     assert losses[-1] < losses[0] / 2
-    judged = evaluate(run, run.checkpoints / "best", run.manifest_file)
-    assert judged["metrics"]["map50"] >= 0.95
+    assert map50_as_trained(run) >= 0.95
+
+
+def map50_as_trained(run: RunFolder) -> float:
+    """With the batch's own statistics: running means of a few steps are not yet those of a random start."""
+    spec = run.spec()
+    recipe = recipe_for(spec)
+    network = recipe.build(pretrained=False)
+    network.load_state_dict(checkpoint.read_tensors(run.checkpoints / "best" / checkpoint.MODEL))
+    network.eval()
+    for module in network.modules():
+        module.train(isinstance(module, torch.nn.BatchNorm2d))
+    data = Data(run.manifest_file, spec, recipe, 1)
+    batch = next(data.batches("train", [range(16)]))
+    data.close()
+    assert batch is not None
+    judge = recipe.judge()
+    with torch.no_grad():
+        judge.add(recipe.predict(network, batch), batch)
+    return judge.scores().metrics["map50"]
 
 
 @pytest.mark.parametrize("name", sorted({template.backbone for template in TEMPLATES}))

@@ -1,13 +1,16 @@
-"""The embedding inside an Inception classifier (Ioffe and Szegedy 2015). Declared; it does not train yet."""
+"""The embedding inside an Inception classifier (Ioffe and Szegedy 2015)."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, embedding, translation, vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="Clarifai_InceptionBatchNorm",
     model_type="visual-embedder",
     description="Vectors from inside an Inception with batch normalisation that was trained as a classifier",
-    cannot_train="this version of Luthier does not train embedders yet",
+    recipe="image_embedding",
+    backbone="luthier/bn_inception",
+    plan=embedding.classifier_plan,
+    weights=translation.unless_none("luthier/bn_inception"),
     gflops=5.27,
     gflops_at=cost.by_area(5.27, 256),
     parameters_m=10.2,
@@ -20,5 +23,6 @@ TEMPLATE = Template(
         vocabulary.num_epochs(65, most=200),
         vocabulary.per_item_lrate(7.8125e-05),
         vocabulary.num_items_per_epoch(),
+        vocabulary.pretrained_weights("imagenet"),
     ),
 )

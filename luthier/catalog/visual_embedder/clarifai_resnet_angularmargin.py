@@ -1,6 +1,6 @@
-"""ResNet-101 with an additive angular margin (ArcFace, Deng et al. 2019). Declared; it does not train yet."""
+"""ResNet-101 with an additive angular margin (ArcFace, Deng et al. 2019)."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, embedding, translation, vocabulary
 from luthier.catalog.hyperparameters import Number, Range
 from luthier.catalog.template import Template
 
@@ -8,7 +8,10 @@ TEMPLATE = Template(
     id="Clarifai_ResNet_AngularMargin",
     model_type="visual-embedder",
     description="ResNet-101 trained with an angular margin: vectors that tell concepts apart",
-    cannot_train="this version of Luthier does not train embedders yet",
+    recipe="image_embedding",
+    backbone="timm/resnet101",
+    plan=embedding.angular_plan,
+    weights=translation.unless_none("timm/resnet101.a1_in1k"),
     gflops=20.5,
     gflops_at=cost.by_area(20.5, 256),
     parameters_m=44.5,
@@ -43,5 +46,6 @@ TEMPLATE = Template(
             whole=True,
             description="Length of the vector that stands for a picture",
         ),
+        vocabulary.pretrained_weights("imagenet"),
     ),
 )

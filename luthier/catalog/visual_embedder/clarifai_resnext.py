@@ -1,13 +1,16 @@
-"""The embedding inside a ResNeXt-50 classifier (Xie et al. 2017). Declared; it does not train yet."""
+"""The embedding inside a ResNeXt-50 classifier (Xie et al. 2017)."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, embedding, translation, vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="Clarifai_ResNext",
     model_type="visual-embedder",
     description="Vectors from inside a ResNeXt-50 that was trained as a classifier",
-    cannot_train="this version of Luthier does not train embedders yet",
+    recipe="image_embedding",
+    backbone="timm/resnext50_32x4d",
+    plan=embedding.classifier_plan,
+    weights=translation.unless_none("timm/resnext50_32x4d.a1_in1k"),
     gflops=11.05,
     gflops_at=cost.by_area(11.05, 256),
     parameters_m=23.0,
@@ -20,5 +23,6 @@ TEMPLATE = Template(
         vocabulary.num_epochs(65, most=200),
         vocabulary.per_item_lrate(7.8125e-05),
         vocabulary.num_items_per_epoch(),
+        vocabulary.pretrained_weights("imagenet"),
     ),
 )

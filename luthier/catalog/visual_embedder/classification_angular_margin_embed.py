@@ -1,6 +1,6 @@
 """The older name of Clarifai_ResNet_AngularMargin, whose hyperparameters it has."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, embedding, translation, vocabulary
 from luthier.catalog.hyperparameters import Number, Range
 from luthier.catalog.template import Template
 
@@ -9,7 +9,10 @@ TEMPLATE = Template(
     model_type="visual-embedder",
     description="Older form of Clarifai_ResNet_AngularMargin",
     internal=True,
-    cannot_train="this version of Luthier does not train embedders yet",
+    recipe="image_embedding",
+    backbone="timm/resnet101",
+    plan=embedding.angular_plan,
+    weights=translation.unless_none("timm/resnet101.a1_in1k"),
     gflops=20.5,
     gflops_at=cost.by_area(20.5, 256),
     parameters_m=44.5,
@@ -44,5 +47,6 @@ TEMPLATE = Template(
             whole=True,
             description="Length of the vector that stands for a picture",
         ),
+        vocabulary.pretrained_weights("imagenet"),
     ),
 )

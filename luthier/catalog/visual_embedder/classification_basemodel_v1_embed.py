@@ -1,6 +1,6 @@
 """The older name of Clarifai_ResNext, whose hyperparameters it has."""
 
-from luthier.catalog import cost, vocabulary
+from luthier.catalog import cost, embedding, translation, vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
@@ -8,7 +8,10 @@ TEMPLATE = Template(
     model_type="visual-embedder",
     description="Older form of Clarifai_ResNext",
     internal=True,
-    cannot_train="this version of Luthier does not train embedders yet",
+    recipe="image_embedding",
+    backbone="timm/resnext50_32x4d",
+    plan=embedding.classifier_plan,
+    weights=translation.unless_none("timm/resnext50_32x4d.a1_in1k"),
     gflops=11.05,
     gflops_at=cost.by_area(11.05, 256),
     parameters_m=23.0,
@@ -21,5 +24,6 @@ TEMPLATE = Template(
         vocabulary.num_epochs(65, most=200),
         vocabulary.per_item_lrate(7.8125e-05),
         vocabulary.num_items_per_epoch(),
+        vocabulary.pretrained_weights("imagenet"),
     ),
 )

@@ -1,4 +1,4 @@
-"""Pictures -> masks with concepts. One template per file; none trains yet."""
+"""Pictures -> masks with concepts. One template per file; `luthier_tiny_segmenter` is the smallest."""
 
 from luthier.catalog import type_fields
 from luthier.catalog.model_type import ModelType

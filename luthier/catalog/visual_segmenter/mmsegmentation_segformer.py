@@ -1,13 +1,20 @@
-"""SegFormer-B0 (Xie et al. 2021). Declared; it does not train yet."""
+"""SegFormer's decoder (Xie et al. 2021) on a Pyramid Vision Transformer v2 (Wang et al. 2022) of size b0 to b2.
 
-from luthier.catalog import cost, vocabulary
+The paper's own encoder, the Mix Transformer, is built of the same blocks; its weights may not be used commercially.
+"""
+
+from luthier.catalog import cost, segmentation, vocabulary
+from luthier.catalog.hyperparameters import Enum
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="MMSegmentation_SegFormer",
     model_type="visual-segmenter",
-    description="SegFormer-B0, a light transformer that labels every pixel",
-    cannot_train="this version of Luthier does not train segmenters yet",
+    description="SegFormer, a light transformer that labels every pixel",
+    recipe="semantic_segmentation",
+    backbone="segformer",
+    plan=segmentation.segformer_plan,
+    weights=segmentation.segformer_weights,
     gflops=17.3,
     gflops_at=cost.by_area(17.3, 520),
     parameters_m=3.8,
@@ -19,5 +26,11 @@ TEMPLATE = Template(
         vocabulary.num_epochs(1, most=200),
         vocabulary.per_item_lrate(7.5e-06),
         vocabulary.pretrained_weights("ade20k"),
+        Enum(
+            name="model_size",
+            default="b0",
+            options=("b0", "b1", "b2"),
+            description="Size of the network: b0 has 4 million parameters, b1 14, b2 25",
+        ),
     ),
 )

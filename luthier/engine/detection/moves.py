@@ -9,7 +9,7 @@ import math
 import torch
 from torch.nn import functional
 
-from luthier.catalog.plan import DetectionPlan
+from luthier.catalog.plan import DetectionPlan, RegionPlan
 from luthier.engine import augment
 
 Tensor = torch.Tensor
@@ -25,20 +25,21 @@ def moved(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Batc
     """
     if plan.mosaic_probability and len(batch["images"]) > 1:
         batch = _mosaic(batch, plan, generator)
-    elif _moves(plan):
-        batch = _resampled(batch, *_views(batch, plan, generator))
+    elif moves(plan):
+        batch = _resampled(batch, *views(batch["sizes"], plan, generator))
     if plan.color_jitter:
         batch = {**batch, "images": augment.jitter(batch["images"], plan.color_jitter, generator)}
     return batch
 
 
-def _moves(plan: DetectionPlan) -> bool:
+def moves(plan: RegionPlan) -> bool:
+    """Whether the plan moves pictures at all."""
     return bool(plan.flip_probability or plan.shift_fraction or (plan.scale_min, plan.scale_max) != (1, 1))
 
 
-def _views(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def views(sizes: Tensor, plan: RegionPlan, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Per picture a scale (B, 2), negative where mirrored, and where its origin comes to lie (B, 2), pixels."""
-    sizes = batch["sizes"].float().cpu()
+    sizes = sizes.float().cpu()
     count = len(sizes)
     low, high = math.log(plan.scale_min), math.log(plan.scale_max)
     scale = torch.exp(low + (high - low) * torch.rand(count, 1, generator=generator))
@@ -66,17 +67,33 @@ def _resampled(batch: Batch, scale: Tensor, origin: Tensor) -> Batch:
 
 def _sampled(images: Tensor, scale: Tensor, origin: Tensor, shape: tuple[int, int] | torch.Size) -> Tensor:
     """float32 (B, 3, *shape), bilinear; what lies outside a picture is mid grey."""
-    height, width = images.shape[2:]
-    old = torch.tensor([width, height], device=images.device, dtype=torch.float32)
-    new = torch.tensor([shape[1], shape[0]], device=images.device, dtype=torch.float32)
+    grid = _grid(images.shape[2:], scale, origin, shape, images.device)
+    return functional.grid_sample(images.float() - 128, grid, align_corners=False) + 128
+
+
+def with_classes(images: Tensor, classes: Tensor, scale: Tensor, origin: Tensor, unknown: int) -> Batch:
+    """Pictures and classes, uint8 (B, H, W), moved alike; a class is that of the nearest pixel, outside `unknown`."""
+    grid = _grid(images.shape[2:], scale, origin, images.shape[2:], images.device)
+    far = functional.grid_sample(classes.unsqueeze(1).float() - unknown, grid, mode="nearest", align_corners=False)
+    moved_images = functional.grid_sample(images.float() - 128, grid, align_corners=False) + 128
+    return {"images": moved_images, "classes": (far.squeeze(1) + unknown).round().to(torch.uint8)}
+
+
+def _grid(
+    old_shape: torch.Size, scale: Tensor, origin: Tensor, shape: tuple[int, int] | torch.Size, device: torch.device
+) -> Tensor:
+    """Where each pixel of the output comes from, (B, *shape, 2), in -1..1 of the source."""
+    height, width = old_shape
+    scale, origin = scale.to(device), origin.to(device)
+    old = torch.tensor([width, height], device=device, dtype=torch.float32)
+    new = torch.tensor([shape[1], shape[0]], device=device, dtype=torch.float32)
     # from output in -1..1 to pixels, to pixels of the source, to -1..1 of it
     factor = new / 2 / scale / (old / 2)
     shift = ((new / 2 - origin) / scale - old / 2) / (old / 2)
     zero = torch.zeros_like(factor[:, 0])
     top = torch.stack([factor[:, 0], zero, shift[:, 0]], 1)
     bottom = torch.stack([zero, factor[:, 1], shift[:, 1]], 1)
-    grid = functional.affine_grid(torch.stack([top, bottom], 1), [len(images), 3, *shape], align_corners=False)
-    return functional.grid_sample(images.float() - 128, grid, align_corners=False) + 128
+    return functional.affine_grid(torch.stack([top, bottom], 1), [len(scale), 3, *shape], align_corners=False)
 
 
 def _boxes_after(
@@ -109,7 +126,7 @@ def _mosaic(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Ba
     for left, top, right, bottom in quarters:
         order = torch.randperm(count, generator=generator).to(images.device)
         part = {name: tensor[order] for name, tensor in batch.items()}
-        scale, origin = _views(part, plan, generator)
+        scale, origin = views(part["sizes"], plan, generator)
         # a random window of the moved picture, as large as the quarter
         room = torch.tensor([width - (right - left), height - (bottom - top)], dtype=torch.float32)
         origin = origin - room * torch.rand(count, 2, generator=generator)
@@ -118,7 +135,7 @@ def _mosaic(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Ba
         inside, kept = _boxes_after(part["boxes"], part["concepts"], scale, origin, right - left, bottom - top)
         boxes.append(inside + torch.tensor([left, top, left, top], device=images.device))
         concepts.append(kept)
-    plain = _resampled(batch, *_views(batch, plan, generator))
+    plain = _resampled(batch, *views(batch["sizes"], plan, generator))
     return _mixed(chosen.to(images.device), canvas, torch.cat(boxes, 1), torch.cat(concepts, 1), plain)
 
 

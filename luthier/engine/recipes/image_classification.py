@@ -71,12 +71,12 @@ class ImageClassification:
         return {"images": images, "targets": targets}
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        logits = network(self._normalised(batch["images"])).float()
+        logits = network(self.normalised(batch["images"])).float()
         return classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
 
     def predict(self, network: nn.Module, batch: Batch) -> Batch:
         """ "values": probabilities, (B, C)."""
-        images = self._normalised(batch["images"])
+        images = self.normalised(batch["images"])
         values = self._activated(network(images).float())
         if self.plan.average_flips:
             values = (values + self._activated(network(images.flip(-1)).float())) / 2
@@ -88,7 +88,8 @@ class ImageClassification:
     def judge(self) -> ClassificationJudge:
         return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
 
-    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 or float 0..255 to what the network takes, channels innermost."""
         device = images.device
         scaled = (images.float() - self.mean.to(device)) / self.std.to(device)
         return scaled.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,246 @@
+"""How well Luthier learns: trained here, on pictures rendered here, beside a plain recipe in the same run. A table.
+
+    python benchmarks/quality.py detector --seeds 3
+
+Pictures that judge show glyphs that no training picture shows. Next: `pictures`, which draws them.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.pictures import GROUPS, SCENE_CONCEPTS, Scene, glyphs, gradient, save, scene, scenes, stamp
+from luthier.catalog.model_type import find_template
+from luthier.data.readers.mask_pngs import region_of
+from luthier.runs.manifest import Example, Region
+from luthier.runs.prepare import prepare
+from luthier.runs.run import RunConcept, RunFolder, RunSpec
+
+WIDTH, HEIGHT = 320, 240
+GLYPH_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    metrics: dict[str, float]
+    seconds: float  # wall clock
+    processor_seconds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=sorted(TASKS), nargs="*", default=sorted(TASKS))
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    for task in given.task or sorted(TASKS):
+        print(f"\n## {task}\n\n| what | metrics | seconds | processor seconds |\n| --- | --- | --- | --- |", flush=True)
+        rows = [row for seed in range(given.seeds) for row in TASKS[task](seed)]
+        for what in dict.fromkeys(row.what for row in rows):
+            print(line(what, [row for row in rows if row.what == what]), flush=True)
+
+
+def line(what: str, rows: Sequence[Row]) -> str:
+    """Mean and spread (largest less smallest) over the seeds."""
+    parts = []
+    for name in rows[0].metrics:
+        values = [row.metrics[name] for row in rows]
+        parts.append(f"{name} {statistics.mean(values):.3f} (spread {max(values) - min(values):.3f})")
+    wall, own = (statistics.mean(getattr(row, name) for row in rows) for name in ("seconds", "processor_seconds"))
+    return f"| {what} | {', '.join(parts)} | {wall:.0f} | {own:.0f} |"
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def trained(
+    model_type: str, template: str, examples: Sequence[Example], concepts: Sequence[str], folder: Path, seed: int,
+    *, given: dict[str, Any] | None = None, plan: dict[str, Any] | None = None, backbone: str = "",
+) -> tuple[RunFolder, Row]:  # fmt: skip
+    """One training by the engine in a process of its own, with the template's defaults but for what is given."""
+    chosen = find_template(model_type, template)
+    values = chosen.checked(given or {})
+    spec = RunSpec(
+        run=f"{template}-{seed}", model_type=model_type, template=chosen.id, recipe=chosen.recipe,
+        backbone=backbone or chosen.backbone, weights="", hyperparameters=values,
+        plan={**asdict(chosen.plan_for(values)), **(plan or {})},
+        concepts=tuple(RunConcept(name, name) for name in concepts), seed=seed, device="cpu",
+    )  # fmt: skip
+    run = prepare(folder, spec, examples)
+    began, own = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "luthier.engine.train", str(run.path)], check=True, stdout=subprocess.DEVNULL)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = spent.ru_utime + spent.ru_stime - own.ru_utime - own.ru_stime
+    metrics = run.report()["metrics"]["test"]
+    return run, Row(template, {n: v for n, v in metrics.items() if n != "loss"}, time.monotonic() - began, processor)
+
+
+# -- detector ----------------------------------------------------------------------------------------------------------
+
+
+def detector(seed: int) -> list[Row]:
+    """240 scenes to learn from, 60 to judge; torchvision's smallest Faster R-CNN for five epochs beside ours."""
+    with tempfile.TemporaryDirectory() as place:
+        examples = scene_examples(Path(place) / "pictures", seed, boxes=True)
+        _, ours = trained(
+            "visual-detector", "luthier_tiny_detector", examples, SCENE_CONCEPTS, Path(place) / "run", seed
+        )
+    return [ours, torchvision_detector(seed)]
+
+
+def scene_examples(folder: Path, seed: int, *, boxes: bool, background: bool = False) -> list[Example]:
+    folder.mkdir(parents=True)
+    examples = []
+    for split, count, unseen in (("train", 240, False), ("test", 60, True)):
+        for number, one in enumerate(
+            over_photos(count, seed, unseen) if background else scenes(count, seed, unseen=unseen)
+        ):
+            file = folder / f"{split}-{number}.png"
+            save(one.pixels, file)
+            examples.append(Example(f"{split}-{number}", "", split, path=str(file), regions=regions_of(one, boxes)))
+    return examples
+
+
+def regions_of(one: Scene, boxes: bool) -> tuple[Region, ...]:
+    if not boxes:
+        return tuple(region_of(mask, concept) for concept, mask in zip(one.concepts, one.masks, strict=True))
+    height, width = one.pixels.shape[:2]
+    shares = ((left / width, top / height, right / width, bottom / height) for left, top, right, bottom in one.boxes)
+    return tuple(Region("box", concept, share) for concept, share in zip(one.concepts, shares, strict=True))
+
+
+def torchvision_detector(seed: int) -> Row:
+    import torch
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as build
+
+    from luthier.engine.recipes.object_detection import DetectionJudge
+
+    torch.manual_seed(seed)
+    network = build(weights=None, weights_backbone=None, num_classes=len(SCENE_CONCEPTS) + 1)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-4)
+    learnt, asked = scenes(240, seed, unseen=False), scenes(60, seed, unseen=True)
+    began, own = time.monotonic(), time.process_time()
+    for _ in range(5):
+        order = torch.randperm(len(learnt)).tolist()
+        for start in range(0, len(order), 4):
+            some = [learnt[place] for place in order[start : start + 4]]
+            losses = network([tensor_of(one) for one in some], [target_of(one) for one in some])
+            loss = sum(losses.values())
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 10)
+            optimizer.step()
+    spent, processor = time.monotonic() - began, time.process_time() - own
+    judge = DetectionJudge(list(SCENE_CONCEPTS))
+    network.eval()
+    with torch.no_grad():
+        for one in asked:
+            found, truth = network([tensor_of(one)])[0], target_of(one)
+            judge.add(
+                {"boxes": found["boxes"][None], "values": found["scores"][None], "concepts": found["labels"][None] - 1},
+                {"boxes": truth["boxes"][None], "concepts": truth["labels"][None] - 1},
+            )
+    return Row("torchvision Faster R-CNN MobileNet 320, 5 epochs", judge.scores().metrics, spent, processor)
+
+
+def tensor_of(one: Scene) -> Any:
+    import torch
+
+    return torch.from_numpy(one.pixels).permute(2, 0, 1).float() / 255
+
+
+def target_of(one: Scene) -> dict[str, Any]:
+    import torch
+
+    labels = [SCENE_CONCEPTS.index(concept) + 1 for concept in one.concepts]
+    return {"boxes": torch.tensor(one.boxes, dtype=torch.float32).view(-1, 4), "labels": torch.tensor(labels).long()}
+
+
+# -- segmenter ---------------------------------------------------------------------------------------------------------
+
+
+def segmenter(seed: int) -> list[Row]:
+    """Drawn objects over photos, told from the photo and from each other."""
+    with tempfile.TemporaryDirectory() as place:
+        examples = scene_examples(Path(place) / "pictures", seed, boxes=False, background=True)
+        _, ours = trained(
+            "visual-segmenter", "luthier_tiny_segmenter", examples, SCENE_CONCEPTS, Path(place) / "run", seed
+        )
+    return [ours]
+
+
+def over_photos(count: int, seed: int, unseen: bool) -> list[Scene]:
+    """Scenes on random cut-outs of scikit-image's photos; those of judging come from other photos."""
+    import skimage.data
+    from PIL import Image
+
+    names = ("astronaut", "chelsea") if unseen else ("coffee", "rocket", "immunohistochemistry")
+    photos = [np.asarray(getattr(skimage.data, name)())[..., :3] for name in names]
+    generator = np.random.default_rng([seed, int(unseen), 1])
+    found = []
+    for number in range(count):
+        photo = photos[number % len(photos)]
+        top, left = (int(generator.integers(0, photo.shape[axis] - 200)) for axis in (0, 1))
+        cut = Image.fromarray(photo[top : top + 200, left : left + 200]).resize((WIDTH, HEIGHT))
+        found.append(scene(generator, unseen=unseen, background=np.array(cut)))
+    return found
+
+
+# -- classifier and embedder -------------------------------------------------------------------------------------------
+
+
+def glyph_examples(folder: Path, seed: int, groups: Sequence[str], each: int = 164) -> list[Example]:
+    """Coloured glyphs on gradients; every fourth glyph of a group is for judging only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    examples = []
+    for group in groups:
+        for number in range(each):
+            unseen = number % 4 == 3
+            choice = glyphs(group, unseen)
+            pixels = gradient(GLYPH_SIDE, GLYPH_SIDE, generator)
+            side = int(generator.integers(GLYPH_SIDE // 2, int(GLYPH_SIDE * 0.8)))
+            left, top = (int(generator.integers(0, GLYPH_SIDE - side)) for _ in range(2))
+            stamp(pixels, choice[int(generator.integers(len(choice)))], side, left, top, generator)
+            file = folder / f"{group}-{number}.png"
+            save(pixels, file)
+            examples.append(Example(file.stem, "", "test" if unseen else "train", {group: 1}, path=str(file)))
+    return examples
+
+
+def classifier(seed: int) -> list[Row]:
+    """Eight groups of glyphs: our small network with its defaults, and ResNet-18 at 128 pixels for 15 epochs."""
+    groups = list(GROUPS)
+    with tempfile.TemporaryDirectory() as place:
+        examples = glyph_examples(Path(place) / "pictures", seed, groups)
+        _, tiny = trained(
+            "visual-classifier", "luthier_tiny_resnet", examples, groups, Path(place) / "tiny", seed,
+        )  # fmt: skip
+        given = {"image_size": 128, "num_epochs": 15, "batch_size": 32, "learning_rate": 0.001}
+        _, large = trained(
+            "visual-classifier", "luthier_tiny_resnet", examples, groups, Path(place) / "large", seed,
+            given=given, backbone="timm/resnet18",
+        )  # fmt: skip
+    return [tiny, Row("ResNet-18 at 128, 15 epochs, by Luthier", large.metrics, large.seconds, large.processor_seconds)]
+
+
+TASKS: dict[str, Callable[[int], list[Row]]] = {
+    "classifier": classifier,
+    "detector": detector,
+    "segmenter": segmenter,
+}
+
+if __name__ == "__main__":
+    main()

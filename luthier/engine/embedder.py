@@ -1,0 +1,64 @@
+"""A network that turns pictures into vectors of length 1, with the head that teaches it to. Next: `backbones`.
+
+The head is that of a classifier, or has an angular margin (Deng et al. 2019, "ArcFace").
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from luthier.catalog.plan import EmbeddingPlan
+from luthier.engine import backbones
+from luthier.engine.rows import Rows, plain_rows
+
+Tensor = torch.Tensor
+
+
+class Embedder(nn.Module):
+    """Images (B, 3, S, S) to vectors (B, D) of length 1. D is the plan's, or the body's own where that is 0."""
+
+    def __init__(self, body: nn.Module, classes: int, plan: EmbeddingPlan) -> None:
+        super().__init__()
+        self.body: Any = body
+        width = backbones.width_of(body)
+        size = plan.embedding_size or width
+        project: nn.Module = nn.Identity()
+        if plan.embedding_size:
+            project = nn.Sequential(nn.Linear(width, size, bias=False), nn.BatchNorm1d(size))
+        self.head = nn.ModuleDict({"project": project, "concepts": nn.Linear(size, classes, bias=not plan.margin)})
+        self.margin, self.scale = plan.margin, plan.scale
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def concept_rows(self, classes: int) -> dict[str, Rows]:
+        return {f"head.concepts.{name}": plain_rows(classes) for name, _ in self.head["concepts"].named_parameters()}
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.normalize(self._features(images).float(), dim=1)
+
+    def logits(self, images: Tensor, targets: Tensor | None = None) -> Tensor:
+        """(B, classes). With a margin: scaled cosines, those of `targets` (B, classes) as if the angle were wider."""
+        concepts: Any = self.head["concepts"]
+        if not self.margin:
+            plain: Tensor = concepts(self._features(images))
+            return plain
+        cosines = functional.linear(self(images), functional.normalize(concepts.weight.float(), dim=1))
+        if targets is not None:
+            angles = cosines.clamp(-1 + 1e-6, 1 - 1e-6).acos()
+            # beyond pi - margin the cosine would rise again: there a straight line goes on downwards
+            wider = torch.where(angles < torch.pi - self.margin, (angles + self.margin).cos(), cosines - self.margin)
+            cosines = torch.where(targets > 0.5, wider, cosines)
+        return cosines * self.scale
+
+    def _features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.head["project"](backbones.features_of(self.body, images))
+        return features
+
+
+def build(name: str, classes: int, plan: EmbeddingPlan, weights_folder: str, weights: str) -> Embedder:
+    """Raises MissingWeights, CorruptFile and InvalidTrainingParams as `backbones.build` does."""
+    body = backbones.build(name, 2, plan.image_size, weights_folder, weights)
+    return Embedder(backbones.without_head(body), classes, plan)

@@ -1,0 +1,103 @@
+"""Segmenters by name. Pictures (B, 3, H, W), sides multiples of 32, to logits (B, 1 + concepts, H', W').
+
+The first class is the background. Logits may be smaller than the picture; who uses them enlarges them.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from luthier.catalog.plan import SegmentationPlan
+from luthier.engine.detection.bodies import Body, body_of
+from luthier.engine.rows import Rows
+from luthier.engine.small_networks import ResidualBlock
+from luthier.errors import InvalidTrainingParams, shown
+
+Tensor = torch.Tensor
+WIDTH = 256  # channels in which SegFormer's decoder joins the maps
+
+
+class Segmenter(nn.Module):
+    """`head` ends in the layer `classifier`, which has a row per class."""
+
+    def get_classifier(self) -> nn.Module:
+        """All that pre-trained weights do not bring."""
+        raise NotImplementedError
+
+    def concept_rows(self, classes: int) -> dict[str, Rows]:
+        rows = Rows(torch.arange(1, classes + 1).view(-1, 1), torch.zeros(1, dtype=torch.long))
+        names = [name for name, _ in self.named_parameters() if "classifier." in name]
+        return dict.fromkeys(names, rows)
+
+
+class TinySegmenter(Segmenter):
+    """A small U-Net (Ronneberger et al. 2015) of residual blocks for processors; logits at half the sides."""
+
+    def __init__(self, classes: int, widths: tuple[int, ...] = (16, 32, 64, 96)) -> None:
+        super().__init__()
+        first, *others = widths
+        self.stem = nn.Sequential(nn.Conv2d(3, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        pairs = list(zip(widths, others, strict=False))
+        self.down = nn.ModuleList(ResidualBlock(fine, coarse, 2) for fine, coarse in pairs)
+        self.up = nn.ModuleList(ResidualBlock(fine + coarse, fine, 1) for fine, coarse in reversed(pairs))
+        self.classifier = nn.Conv2d(first, classes + 1, 1)
+
+    def get_classifier(self) -> nn.Module:
+        return self.classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = [self.stem(images)]
+        for layer in self.down:
+            maps.append(layer(maps[-1]))
+        x: Tensor = maps.pop()
+        for layer in self.up:
+            fine = maps.pop()
+            x = layer(torch.cat([fine, enlarged(x, fine.shape[2:])], 1))
+        logits: Tensor = self.classifier(x)
+        return logits
+
+
+class SegFormer(Segmenter):
+    """The decoder of SegFormer (Xie et al. 2021) on a hierarchical transformer; logits at a quarter of the sides."""
+
+    def __init__(self, body: Body, classes: int, width: int = WIDTH) -> None:
+        super().__init__()
+        self.body = body
+        self.head = nn.ModuleDict({
+            "narrow": nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in body.channels),
+            "join": nn.Sequential(
+                nn.Conv2d(width * len(body.channels), width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            ),
+            "drop": nn.Dropout2d(0.1),
+            "classifier": nn.Conv2d(width, classes + 1, 1),
+        })  # fmt: skip
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.body(images)
+        narrow = self.head["narrow"]
+        if not isinstance(narrow, nn.ModuleList):
+            raise TypeError("the head's layers are a list")
+        same = [enlarged(layer(one), maps[0].shape[2:]) for layer, one in zip(narrow, maps, strict=True)]
+        logits: Tensor = self.head["classifier"](self.head["drop"](self.head["join"](torch.cat(same, 1))))
+        return logits
+
+
+def enlarged(x: Tensor, shape: torch.Size) -> Tensor:
+    """Bilinear, to the height and width `shape`."""
+    return functional.interpolate(x, size=shape, mode="bilinear", align_corners=False)
+
+
+def build(name: str, classes: int, plan: SegmentationPlan, weights_folder: str = "", weights: str = "") -> Segmenter:
+    """The network `name` on the CPU, its body with `weights` of the weights folder where any are named.
+
+    Raises InvalidTrainingParams for an unknown name, MissingWeights and CorruptFile.
+    """
+    if name == "luthier/tiny_segmenter":
+        return TinySegmenter(classes)
+    if name == "segformer":
+        body = body_of(plan.body, (4, 8, 16, 32), weights_folder, weights, 0, still_norms=False)
+        return SegFormer(body, classes, plan.decoder_width)
+    raise InvalidTrainingParams(f"backbone is {shown(name)}; there are luthier/tiny_segmenter and segformer")

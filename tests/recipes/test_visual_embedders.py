@@ -1,0 +1,108 @@
+"""Every visual-embedder template: two steps, judged, served, gone on from; both heads overfit 16 digits."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from luthier.catalog.model_type import find_template, templates_of
+from luthier.catalog.template import Template
+from luthier.engine import checkpoint
+from luthier.engine.evaluate import evaluate
+from luthier.engine.predict import Predictor
+from luthier.engine.recipe import recipe_for
+from luthier.engine.retrieval import RetrievalJudge
+from luthier.engine.session import build_network
+from luthier.runs.run import RunConcept, RunSpec
+from tests.engine.runs import Pictures, finished, make_run, spec_of, train_here
+
+TEMPLATES = [template for template in templates_of("visual-embedder") if not template.cannot_train]
+SMALL = {"timm/resnet101": "timm/resnet10t", "timm/resnext50_32x4d": "timm/resnet10t"}
+LABELS = ("3", "5")
+
+
+@pytest.fixture(scope="module")
+def pair(digits: Pictures) -> Pictures:
+    kinds = [[one for one in digits if one[0] == label] for label in LABELS]
+    return [picture for pictures in zip(*kinds, strict=False) for picture in pictures][:16]
+
+
+def small_spec(template: Template, **plan: Any) -> RunSpec:
+    quick = {"image_size": 32, "batch_size": 4, "epochs": 1, "warmup_steps": 0}
+    if template.plan_for(template.defaults()).margin:  # type: ignore[attr-defined]
+        quick["embedding_size"] = 16
+    return spec_of(
+        "run", template.id, {"pretrained_weights": "None"}, LABELS, {**quick, **plan}, model_type="visual-embedder",
+        backbone=SMALL.get(template.backbone, template.backbone),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
+def test_two_steps_judged_served_and_gone_on_from_with_other_concepts(
+    template: Template, pair: Pictures, tmp_path: Path
+) -> None:
+    spec = small_spec(template, mutually_exclusive=True)
+    run = make_run(tmp_path / "run", pair, spec, splits=("train",) * 8 + ("val",) * 4 + ("test",) * 4)
+    event = finished(train_here(run))
+    assert event.step == 2
+    assert 0 <= event.metrics["recall_at_1"] <= event.metrics["recall_at_5"] <= 1
+
+    best = run.checkpoints / "best"
+    assert evaluate(run, best, run.manifest_file)["examples"] == 16
+    outputs = Predictor(run, best).answer("image", [pair[0][1], b"junk"])
+    assert "error" in outputs[1]
+    assert np.linalg.norm(outputs[0]["embedding"]) == pytest.approx(1, abs=1e-4)
+
+    new = RunConcept("new", "new")
+    other = RunSpec(**{**vars(spec), "resume_from": str(best), "concepts": (new, *reversed(spec.concepts))})
+    network = build_network(recipe_for(other), other, Predictor(run, best).device, print)
+    old = checkpoint.read_tensors(best / checkpoint.MODEL)["head.concepts.weight"]
+    assert torch.equal(network.state_dict()["head.concepts.weight"][[2, 1]], old)
+
+
+@pytest.mark.parametrize("name", ["Clarifai_ResNet_AngularMargin", "Clarifai_ResNext"])
+def test_overfits_16_digits(name: str, pair: Pictures, tmp_path: Path) -> None:
+    plan = {
+        "epochs": 16, "batch_size": 16, "optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.0,
+        "schedule": "constant", "flip_probability": 0.0, "crop_scale_min": 1.0, "scale": 16.0,
+        "mutually_exclusive": True,
+    }  # fmt: skip
+    spec = small_spec(find_template("visual-embedder", name), **plan)
+    run = make_run(tmp_path / "run", pair, spec, splits=("train",))
+    finished(train_here(run))
+    recipe = recipe_for(spec)
+    network = recipe.build(pretrained=False)
+    network.load_state_dict(checkpoint.read_tensors(run.checkpoints / "best" / checkpoint.MODEL))
+    batch = recipe.collate([recipe.encode(data, _labelled(label)) for label, data in pair])
+    judge = recipe.judge()
+    with torch.no_grad():
+        judge.add(recipe.predict(network.train(), batch), batch)
+    assert judge.scores().metrics["recall_at_1"] >= 0.95
+
+
+def _labelled(label: str) -> Any:
+    from luthier.runs.manifest import Example
+
+    return Example("", "", "train", {label: 1})
+
+
+def test_retrieval_figures_of_a_case_by_hand() -> None:
+    """Four vectors on a line: a at 0 and 1, b at 1.5 and 9; nearest by the product of vectors of length 1."""
+    angles = np.radians([0, 10, 18, 90])
+    vectors = torch.tensor(np.stack([np.cos(angles), np.sin(angles)], 1))
+    targets = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]])
+    judge = RetrievalJudge(["a", "b"])
+    judge.add({"vectors": vectors}, {"targets": targets})
+    metrics = judge.scores().metrics
+    # 0 -> 10 right; 10 -> 18 wrong; 18 -> 10 wrong; 90 -> 18 right
+    assert metrics["recall_at_1"] == pytest.approx(0.5)
+    assert metrics["recall_at_5"] == 1.0
+    assert metrics["map_at_r"] == pytest.approx(0.5)
+
+
+def test_one_example_of_a_concept_does_not_ask() -> None:
+    judge = RetrievalJudge(["a", "b"])
+    judge.add({"vectors": torch.eye(2)}, {"targets": torch.eye(2)})
+    assert judge.scores().metrics == {}

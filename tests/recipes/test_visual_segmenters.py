@@ -1,0 +1,98 @@
+"""Every visual-segmenter template: two steps, judged, served, gone on from; each network overfits 16 scenes."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from luthier.catalog.model_type import templates_of
+from luthier.catalog.template import Template
+from luthier.engine import checkpoint
+from luthier.engine.evaluate import evaluate
+from luthier.engine.predict import Predictor
+from luthier.engine.recipe import recipe_for
+from luthier.engine.segmentation.masks import classes_of, pixels_of
+from luthier.engine.session import build_network
+from luthier.runs.manifest import Example, Region
+from luthier.runs.prepare import prepare
+from luthier.runs.run import RunConcept, RunFolder, RunSpec
+from tests.engine.runs import finished, spec_of, train_here
+from tests.recipes.scenes import CONCEPTS, HEIGHT, WIDTH, examples
+
+TEMPLATES = [template for template in templates_of("visual-segmenter") if not template.cannot_train]
+FAST = {
+    "image_size": (72,), "batch_size": 8, "epochs": 30, "optimizer": "adamw", "learning_rate": 2e-3,
+    "backbone_multiplier": 1.0, "weight_decay": 0.0, "schedule": "cosine", "ema_decay": 0.0, "flip_probability": 0.0,
+    "scale_min": 1.0, "scale_max": 1.0, "shift_fraction": 0.0, "color_jitter": 0.0,
+}  # fmt: skip
+
+
+def small_spec(template: Template, **plan: Any) -> RunSpec:
+    quick = {"image_size": (64,), "batch_size": 4, "epochs": 1, "warmup_steps": 0, "decoder_width": 64}
+    given = {"pretrained_weights": "None"}
+    return spec_of("run", template.id, given, CONCEPTS, {**quick, **plan}, model_type="visual-segmenter")
+
+
+def run_of(folder: Path, spec: RunSpec, found: list[Example]) -> RunFolder:
+    return prepare(folder, spec, found)
+
+
+def mask_of(region: dict[str, Any]) -> Any:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(region["mask"]))))
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
+def test_two_steps_judged_served_and_gone_on_from_with_other_concepts(template: Template, tmp_path: Path) -> None:
+    found = examples(tmp_path / "pictures", 12, splits=("train",) * 8 + ("val", "val", "test", "test"), kind="mask")
+    spec = small_spec(template)
+    run = run_of(tmp_path / "run", spec, found)
+    event = finished(train_here(run))
+    assert event.step == 2
+    assert 0 <= event.metrics["miou"] <= event.metrics["dice"] <= 1
+
+    best = run.checkpoints / "best"
+    assert evaluate(run, best, run.manifest_file)["examples"] == 12
+    outputs = Predictor(run, best).answer("image", [Path(found[0].path).read_bytes(), b"junk"])
+    assert "error" in outputs[1]
+    masks = [mask_of(region) for region in outputs[0]["regions"]]
+    assert all(mask.shape == (HEIGHT, WIDTH) for mask in masks)
+    assert sum(mask.astype(int) for mask in masks).max() <= 1 if masks else True  # no pixel belongs to two concepts
+
+    new = RunConcept("new", "new")
+    other = RunSpec(**{**vars(spec), "resume_from": str(best), "concepts": (new, *reversed(spec.concepts))})
+    network = build_network(recipe_for(other), other, Predictor(run, best).device, print)
+    old = checkpoint.read_tensors(best / checkpoint.MODEL)
+    weight = next(name for name in old if name.endswith("classifier.weight"))
+    assert torch.equal(network.state_dict()[weight][[0, 3, 2]], old[weight])
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
+def test_overfits_16_scenes(template: Template, tmp_path: Path) -> None:
+    found = examples(tmp_path / "pictures", 16, splits=("train",), kind="mask")
+    run = run_of(tmp_path / "run", small_spec(template, **FAST), found)
+    finished(train_here(run))
+    metrics = evaluate(run, run.checkpoints / "best", run.manifest_file)["metrics"]
+    assert metrics["miou"] >= 0.9 and metrics["pixel_accuracy"] >= 0.95
+
+
+def test_polygons_and_masks_become_classes_and_what_is_not_labelled_is_background() -> None:
+    square = Region("polygon", "disc", (0.0, 0.0, 0.5, 0.0, 0.5, 0.5, 0.0, 0.5))
+    runs = Region("mask", "cross", runs=(4, 2, 6, 2))  # the last column of 4 x 2 pixels
+    classes = classes_of([square, runs], {"disc": 0, "cross": 1}, 8, 4)
+    assert classes[0, 0] == 1 and classes[0, 6] == 2 and classes[3, 0] == 0
+    assert (classes == 2).sum() == 8
+    assert pixels_of((4, 2, 6, 2)).tolist() == [[False, False, False, True]] * 2
+
+
+def test_a_picture_with_boxes_alone_is_left_out(tmp_path: Path) -> None:
+    found = examples(tmp_path / "pictures", 8, splits=("train",), kind="mask")
+    boxed = Example("boxed", "1" * 64, "train", path=found[0].path, regions=(Region("box", "disc", (0, 0, 1, 1)),))
+    run = run_of(tmp_path / "run", small_spec(TEMPLATES[-1]), [*found, boxed])
+    finished(train_here(run))
+    skipped = run.report()["skipped"]
+    assert [row["id"] for row in skipped] == ["boxed"] and "no polygon and no mask" in skipped[0]["reason"]
