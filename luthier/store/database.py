@@ -3,13 +3,15 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy import Connection, Insert, Select, String, Table, Text, func, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import TypeEngine
 
 from luthier.settings import Settings, without_password
 from luthier.store.conflicts import in_words
@@ -127,3 +129,26 @@ def insert_unless(connection: Connection, table: Table) -> Insert:
     """An insert that leaves out, without an error, rows that the table's unique constraints refuse."""
     make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     return make(table).on_conflict_do_nothing()
+
+
+def insert_rows(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, unless_there: bool = False
+) -> None:
+    """Many rows with the same columns; with `unless_there` those that a unique constraint refuses are left out.
+
+    PostgreSQL gets them as one statement with an array per column, a statement per row being several times as slow.
+    """
+    statement = insert_unless(connection, table) if unless_there else insert(table)
+    if connection.dialect.name == "sqlite" or not rows:
+        if rows:
+            connection.execute(statement, rows)
+        return
+    names = list(rows[0])
+    columns = [literal([row[name] for row in rows], ARRAY(_unbounded(table.c[name].type))) for name in names]
+    arrays = func.unnest(*columns).table_valued(*names, name="given").render_derived()
+    connection.execute(statement.from_select(names, select(*(arrays.c[name] for name in names))))
+
+
+def _unbounded(type: TypeEngine[Any]) -> TypeEngine[Any]:
+    """A cast to VARCHAR(n) would cut what is too long; the column itself refuses it."""
+    return Text() if isinstance(type, String) else type

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from luthier.store import tables
-from luthier.store.database import insert_unless, now
+from luthier.store.database import insert_rows, now
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def add_members(connection: Connection, pairs: Sequence[tuple[int, int]]) -> Non
         return
     time = now()
     rows = [{"dataset": dataset, "input": input, "created_at": time} for dataset, input in pairs]
-    connection.execute(insert_unless(connection, tables.dataset_inputs), rows)
+    insert_rows(connection, tables.dataset_inputs, rows, unless_there=True)
 
 
 def copy_members(connection: Connection, source: int, target: int, after: int, limit: int) -> int | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, sel
 from luthier.errors import TryAgain
 from luthier.store import input_blocks, tables
 from luthier.store.conflicts import unless_taken
-from luthier.store.database import now
+from luthier.store.database import insert_rows, now
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def add(connection: Connection, app: int, items: Sequence[NewInput], input_job: 
     same = {"app": app, "details": "", "input_job": input_job, "created_at": time, "modified_at": time}
     again = TryAgain("another call is making an input of the same id; send it again")
     with unless_taken(again):  # without RETURNING: on SQLite that would be a statement per row
-        connection.execute(insert(tables.inputs), [vars(item) | same for item in items])
+        insert_rows(connection, tables.inputs, [vars(item) | same for item in items])
     made = find_many(connection, app, [item.id for item in items])
     input_blocks.added(connection, app, [row.seq for row in made.values()])
     return [made[item.id] for item in items]
