@@ -3,7 +3,7 @@
 What the items look at is read once for all of them and kept true here, so that a call of 128 is one short transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clarifai_grpc.grpc.api import resources_pb2
@@ -14,8 +14,7 @@ from luthier.rpcs.annotation_message import FIELDS, MAX_MESSAGE_BYTES, check_kep
 from luthier.rpcs.patching import patch
 from luthier.rpcs.region_patches import patched
 from luthier.store import annotations, inputs
-from luthier.store import regions as stored_regions
-from luthier.store.annotations import AnnotationRow
+from luthier.store.annotations import AnnotationRow, Changed
 from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
@@ -54,7 +53,8 @@ class Patching:
         rows = annotations.find_pairs(connection, app.seq, sorted({change.key for change in changes}))
         self._rows = {(row.input_id, row.id): row for row in rows}
         self._labels = annotations.all_labels(connection, [row.seq for row in self._inputs.values()])
-        self._touched: set[int] = set()
+        self._said: dict[Key, set[str]] = {}  # which annotations have changed, and whether labels and regions too
+        self._named: list[labels.Labels] = []  # concepts to find or to make
 
     def apply(self, change: Change) -> Key:
         row, input = self._found(change.key)
@@ -72,14 +72,31 @@ class Patching:
         values = {label.concept_id: label.value for label in mine}
         values = labels.patched(values, change.labels, self._action) if change.labels else values
         labels.refuse_contradiction(self._labels[input.seq], values, row.seq)
-        self._write(row, change, stored, values, after)
+        self._keep(change, row, stored, values)
         return change.key
 
     def finish(self) -> dict[Key, AnnotationRow]:
-        """The annotations as they are now."""
-        inputs.touch(self._connection, sorted(self._touched))
-        rows = annotations.find_pairs(self._connection, self._app.seq, sorted(self._rows)) if self._rows else []
-        return {(row.input_id, row.id): row for row in rows}
+        """Writes them, and returns them as they are then."""
+        made = labels.concept_seqs(self._connection, self._app, self._named)
+        rows = [self._rows[key] for key in self._said]
+        annotations.rewrite(self._connection, [self._changed(row, made) for row in rows])
+        inputs.touch(self._connection, sorted({row.input for row in rows}))
+        keys = sorted(self._said)
+        found = annotations.find_pairs(self._connection, self._app.seq, keys) if keys else []
+        return {(row.input_id, row.id): row for row in found}
+
+    def _changed(self, row: AnnotationRow, seqs: Mapping[str, int]) -> Changed:
+        said = self._said[row.input_id, row.id]
+        mine = [label for label in self._labels[row.input] if label.annotation == row.seq]
+        after = resources_pb2.Annotation.FromString(row.message).data.regions
+        return Changed(
+            row.seq,
+            row.input,
+            row.status,
+            row.message,
+            {seqs[label.concept_id]: label.value for label in mine} if "labels" in said else None,
+            regions.rows_of(after, seqs) if "regions" in said else None,
+        )
 
     def _found(self, key: Key) -> tuple[AnnotationRow, InputRow]:
         input_id, id = key
@@ -89,35 +106,19 @@ class Patching:
             raise DoesNotExist(f"annotation {shown(id)!r} of input {shown(input_id)!r} does not exist")
         return self._rows[key], self._inputs[input_id]
 
-    def _write(
-        self,
-        row: AnnotationRow,
-        change: Change,
-        stored: resources_pb2.Annotation,
-        values: dict[str, int],
-        after: list[resources_pb2.Region],
+    def _keep(
+        self, change: Change, row: AnnotationRow, stored: resources_pb2.Annotation, values: dict[str, int]
     ) -> None:
-        named: list[labels.Labels] = [] if self._action == "remove" else [change.labels]
-        kept = {id: labels.Label(id, value) for id, value in values.items()}
-        if change.labels or change.regions.regions:
-            sets = [*named, kept, regions.concepts_of(after)]
-            seqs = labels.concept_seqs(self._connection, self._app, sets)
-            if change.regions.regions:
-                found = regions.rows_of(after, seqs)
-                stored_regions.replace(self._connection, row.seq, row.input, found)
-            if change.labels:
-                by_seq = {seqs[id]: value for id, value in values.items()}
-                annotations.set_labels(self._connection, row.seq, row.input, by_seq)
-                self._keep_labels(row, values)
-        message = stored.SerializeToString()
-        annotations.set_message(self._connection, row.seq, message)
-        status = status_of(change.sent) if self._action != "remove" else 0
-        if status and status != row.status:
-            annotations.set_status(self._connection, row.seq, status)
-        self._rows[change.key] = replace(row, message=message, status=status or row.status)
-        self._touched.add(row.input)
-
-    def _keep_labels(self, row: AnnotationRow, values: dict[str, int]) -> None:
-        others = [label for label in self._labels[row.input] if label.annotation != row.seq]
-        mine = [annotations.Label(row.seq, row.input, id, id, value) for id, value in values.items()]
-        self._labels[row.input] = [*others, *mine]
+        said = self._said.setdefault(change.key, set())
+        self._named += [change.labels] if self._action != "remove" else []  # first, for the names that they bring
+        if change.labels:
+            said.add("labels")
+            others = [label for label in self._labels[row.input] if label.annotation != row.seq]
+            mine = [annotations.Label(row.seq, row.input, id, id, value) for id, value in values.items()]
+            self._labels[row.input] = [*others, *mine]
+            self._named += [{id: labels.Label(id, value) for id, value in values.items()}]
+        if change.regions.regions:
+            said.add("regions")
+            self._named += [regions.concepts_of(stored.data.regions)]
+        status = (status_of(change.sent) if self._action != "remove" else 0) or row.status
+        self._rows[change.key] = replace(row, message=stored.SerializeToString(), status=status)

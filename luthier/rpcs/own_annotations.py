@@ -8,8 +8,7 @@ from luthier.rpcs import codes, labels, regions
 from luthier.rpcs.context import Context
 from luthier.rpcs.region_patches import patched
 from luthier.store import annotations
-from luthier.store import regions as stored_regions
-from luthier.store.annotations import NewAnnotation
+from luthier.store.annotations import Changed, NewAnnotation
 from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
@@ -64,10 +63,8 @@ def patch(
         new = NewAnnotation(row.seq, row.id, True, _message(after), by_seq, rows)
         annotations.add(connection, app.seq, ctx.caller.user_id, codes.ANNOTATION_GOOD, [new])
         return
-    annotations.set_labels(connection, own.seq, row.seq, by_seq)
-    annotations.set_message(connection, own.seq, _message(after))
-    if new_regions:
-        stored_regions.replace(connection, own.seq, row.seq, rows)
+    changed = Changed(own.seq, row.seq, own.status, _message(after), by_seq, rows if new_regions else None)
+    annotations.rewrite(connection, [changed])
 
 
 def _message(found: Regions) -> bytes:

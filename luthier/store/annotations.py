@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select, tuple_, update
 
 from luthier.errors import DuplicateId, shown
 from luthier.store import regions, tables
 from luthier.store.conflicts import unless_taken
-from luthier.store.database import now
+from luthier.store.database import insert_rows, now
 from luthier.store.regions import RegionRow
 from luthier.store.snapshots import COUNTING
 
@@ -29,6 +29,18 @@ class NewAnnotation:
     labels: Mapping[int, int]
     regions: Sequence[RegionRow] = ()
     status: int = 0
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An annotation as it is to be: labels and regions these and no others, or None where they stay as they are."""
+
+    seq: int
+    input: int
+    status: int
+    message: bytes
+    labels: Mapping[int, int] | None = None
+    regions: Sequence[RegionRow] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ def add(connection: Connection, app: int, user: str, status: int, items: Sequenc
     duplicate = DuplicateId(f"duplicate id: one of {', '.join(shown(item.id) for item in items[:10])}")
     before = connection.execute(select(func.coalesce(func.max(table.c.seq), 0))).scalar_one()
     with unless_taken(duplicate):  # without RETURNING: on SQLite that would be a statement per row
-        connection.execute(insert(table), rows)
+        insert_rows(connection, table, rows)
     new = (table.c.input.in_({item.input for item in items}), table.c.seq > before)
     query = select(table.c.input, table.c.id, table.c.seq).where(*new)
     found = {(row.input, row.id): int(row.seq) for row in connection.execute(query)}
@@ -91,25 +103,23 @@ def add(connection: Connection, app: int, user: str, status: int, items: Sequenc
     return seqs
 
 
-def set_labels(connection: Connection, annotation: int, input: int, labels: Mapping[int, int]) -> None:
-    """These and no others."""
-    connection.execute(delete(tables.labels).where(tables.labels.c.annotation == annotation))
-    status = select(tables.annotations.c.status).where(tables.annotations.c.seq == annotation)
-    counting = connection.execute(status).scalar_one() == COUNTING
-    _add_labels(connection, [(annotation, input, labels)], counting=counting)
-
-
-def set_status(connection: Connection, seq: int, status: int) -> None:
-    """With it goes whether its labels count, which searches and counts read from the labels themselves."""
-    changed = update(tables.annotations).where(tables.annotations.c.seq == seq)
-    connection.execute(changed.values(status=status, modified_at=now()))
-    marked = update(tables.labels).where(tables.labels.c.annotation == seq)
-    connection.execute(marked.values(counting=status == COUNTING))
-
-
-def set_message(connection: Connection, seq: int, message: bytes) -> None:
-    changed = update(tables.annotations).where(tables.annotations.c.seq == seq)
-    connection.execute(changed.values(message=message, modified_at=now()))
+def rewrite(connection: Connection, changed: Sequence[Changed]) -> None:
+    """A few statements for all of them."""
+    if not changed:
+        return
+    table = tables.annotations
+    values = {"message": bindparam("new"), "status": bindparam("to"), "modified_at": now()}
+    rows = [{"which": one.seq, "new": one.message, "to": one.status} for one in changed]
+    connection.execute(update(table).where(table.c.seq == bindparam("which")).values(**values), rows)
+    said = [one.seq for one in changed if one.labels is not None]
+    connection.execute(delete(tables.labels).where(tables.labels.c.annotation.in_(said)))
+    for counting in (True, False):
+        these = [one for one in changed if (one.status == COUNTING) == counting]
+        given = [(one.seq, one.input, one.labels) for one in these if one.labels is not None]
+        _add_labels(connection, given, counting=counting)
+        kept = tables.labels.c.annotation.in_([one.seq for one in these if one.labels is None])
+        connection.execute(update(tables.labels).where(kept).values(counting=counting))
+    regions.replace(connection, [(one.seq, one.input, one.regions) for one in changed if one.regions is not None])
 
 
 def find(connection: Connection, app: int, input_id: str, id: str) -> AnnotationRow | None:
@@ -189,8 +199,7 @@ def _add_labels(connection: Connection, given: Sequence[tuple[int, int, Mapping[
         for annotation, input, labels in given
         for concept, value in labels.items()
     ]
-    if rows:
-        connection.execute(insert(tables.labels), rows)
+    insert_rows(connection, tables.labels, rows)
 
 
 def _labels(connection: Connection, where: Any, key: str) -> dict[int, list[Label]]:

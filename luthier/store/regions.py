@@ -60,11 +60,11 @@ def add(connection: Connection, given: Iterable[Given]) -> None:
         connection.execute(insert(masks), blobs)
 
 
-def replace(connection: Connection, annotation: int, input: int, rows: Sequence[RegionRow]) -> None:
+def replace(connection: Connection, given: Sequence[Given]) -> None:
     """These and no others."""
-    for table in (regions, region_labels, masks):
-        connection.execute(delete(table).where(table.c.annotation == annotation))
-    add(connection, [(annotation, input, rows)])
+    for table in (regions, region_labels, masks) if given else ():
+        connection.execute(delete(table).where(table.c.annotation.in_([annotation for annotation, _, _ in given])))
+    add(connection, given)
 
 
 def names_of(connection: Connection, notes: Sequence[int]) -> dict[int, dict[str, str]]:

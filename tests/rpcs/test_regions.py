@@ -202,6 +202,18 @@ def test_merging_concepts_into_a_region(ctx: Context, in_app: App) -> None:
     assert names(after.annotations[0]) == [["cat", "fox"], ["dog"], ["owl"]]
 
 
+def test_a_concept_that_a_patch_makes_has_its_name(ctx: Context, in_app: App) -> None:
+    two_boxes(ctx, in_app)
+    owl, fox = {"id": "c1", "name": "Eule", "value": 1}, {"id": "c2", "name": "Fuchs", "value": 1}
+    change = annotation("a", concepts=[owl], regions=[{"id": "r1", "data": {"concepts": [fox]}}])
+    after = patch(ctx, in_app, "merge", change).annotations[0]
+    found = [*after.data.concepts, *after.data.regions[0].data.concepts]
+    assert [(concept.id, concept.name) for concept in found] == [("c1", "Eule"), ("cat", "cat"), ("c2", "Fuchs")]
+    change = item("one", b"", concepts=[{"id": "c3", "name": "Dachs", "value": 1}])
+    patched = patch_input(ctx, in_app, "merge", change).inputs[0]
+    assert [(concept.id, concept.name) for concept in patched.data.concepts] == [("c3", "Dachs")]
+
+
 def test_moving_a_region(ctx: Context, in_app: App) -> None:
     two_boxes(ctx, in_app)
     moved = {"id": "r2", "regionInfo": box(leftCol=0.4)["regionInfo"]}

@@ -131,11 +131,12 @@ def test_labels_that_no_longer_count_are_not_found(zoo: Zoo) -> None:
     cat = [Filter(labels=(LabelIs("cat", "", 1),))]
     with zoo.database.write() as connection:
         assert input_search.count(connection, zoo.app, cat) > 5
-        for row in annotations.page(connection, zoo.app, 0, 1000, annotations.Wanted()):
-            annotations.set_status(connection, row.seq, WAITS)
+        rows = annotations.page(connection, zoo.app, 0, 1000, annotations.Wanted())
+        waiting = [annotations.Changed(row.seq, row.input, WAITS, row.message) for row in rows]
+        annotations.rewrite(connection, waiting)
         assert input_search.count(connection, zoo.app, cat) == 0
-        for row in annotations.page(connection, zoo.app, 0, 1000, annotations.Wanted()):
-            annotations.set_labels(connection, row.seq, row.input, {zoo.concepts["cat"]: 1})
+        said = {zoo.concepts["cat"]: 1}
+        annotations.rewrite(connection, [replace(one, labels=said) for one in waiting])
         assert input_search.count(connection, zoo.app, cat) == 0
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import table as sql_table
 
 from luthier.rpcs import regions as rpcs_regions
 from luthier.store import regions, snapshots
-from luthier.store.annotations import NewAnnotation, add, set_status
+from luthier.store.annotations import Changed, NewAnnotation, add, rewrite
 from luthier.store.database import Connection, Database
 from luthier.store.migrations import migrate
 from luthier.store.regions import Marked, RegionRow
@@ -43,11 +43,11 @@ def test_regions_are_read_back_and_go_with_their_annotation(world: World) -> Non
         one: [*first, Marked("point", (0.5, 0.25), {"cat": 1}, "", 1), Marked("box", BOX, {}, "", 1)]
     }
     with world.database.write() as connection:
-        regions.replace(connection, note, one, [RegionRow("span", (0, 4), {dog: 1})])
+        regions.replace(connection, [(note, one, [RegionRow("span", (0, 4), {dog: 1})])])
         assert connection.execute(select(masks)).all() == []
         kinds = select(region_labels.c.kind).where(region_labels.c.annotation == note)
         assert list(connection.execute(kinds).scalars()) == ["span"]
-        regions.replace(connection, note, one, [])
+        regions.replace(connection, [(note, one, [])])
         assert connection.execute(select(table).where(table.c.annotation == note)).all() == []
 
 
@@ -56,7 +56,7 @@ def test_a_status_decides_whether_regions_count(world: World) -> None:
     note = annotate(world, one, "a", RegionRow("box", BOX, {world.concepts["cat"]: 1}), status=24157)
     assert marked(world, one) == {}
     with world.database.write() as connection:
-        set_status(connection, note, 24150)
+        rewrite(connection, [Changed(note, one, 24150, b"")])
     assert len(marked(world, one)[one]) == 1
 
 

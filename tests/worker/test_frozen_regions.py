@@ -171,7 +171,7 @@ def test_files_of_masks_stay_as_long_as_their_annotation(world: World, digits: D
     assert [world.blobs.exists(sha) for sha in shas] == [True, False]
     with world.database.write() as connection:
         annotation = connection.execute(annotations_table.select()).mappings().one()
-        regions.replace(connection, annotation["seq"], seqs[0], [])
+        regions.replace(connection, [(annotation["seq"], seqs[0], [])])
         connection.execute(update(annotations_table).values(status=24150))
     collection.collect(world.database, world.blobs, grace_seconds=-10)
     assert not world.blobs.exists(shas[0])
