@@ -34,8 +34,11 @@ def source(tmp_path: Path) -> Path:
 
 def test_needed_names_each_weights_once_with_its_templates() -> None:
     needed = dict(weights.needed())
-    assert needed["timm/resnext50_32x4d.a1_in1k"] == ["Clarifai_ResNext", "classification_basemodel_v1"]
-    assert needed["luthier/bn_inception"] == ["Clarifai_InceptionBatchNorm"]
+    assert needed["timm/inception_v3.tv_in1k"] == [
+        "Clarifai_InceptionTransferEmbedNorm",
+        "classification_inception_general_v1_3_transfer_embednorm",
+    ]
+    assert needed["luthier/bn_inception"] == ["Clarifai_InceptionBatchNorm"] * 2  # the classifier and the embedder
     assert needed["timm/resnet50.tv_in1k"] == [
         "MMClassification_ResNet_50",
         "MMDetection_FasterRCNN",

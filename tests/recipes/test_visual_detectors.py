@@ -123,6 +123,7 @@ LEARNERS: dict[str, dict[str, Any]] = {  # a template of each network: what diff
     "luthier_tiny_detector": {"epochs": 60},
     "MMDetection_FasterRCNN": {"epochs": 25},
     "Clarifai_InceptionV2": {"epochs": 25},
+    "MMDetection_SSD": {"epochs": 80, "learning_rate": 3e-3},
     "MMDetection_YOLOX": {"epochs": 60},
 }
 
