@@ -33,9 +33,8 @@ class Apart:
     def __enter__(self) -> "Apart":
         self.server.data_dir.mkdir()
         self.server.command("migrate")
-        made = json.loads(
-            self.server.command("token", "create", "--user", "chaos", "--new-user", "--json").split("\n")[-2]
-        )
+        said = self.server.command("token", "create", "--user", "chaos", "--new-user", "--json")
+        made = json.loads(said.splitlines()[-1])
         self.server.user_id, self.server.token = made["user_id"], made["token"]
         return self
 

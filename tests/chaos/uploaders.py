@@ -60,6 +60,8 @@ class Uploader(threading.Thread):
                     self.broken += 1
                     if self.broken % 2:
                         return False
+                elif self._done.is_set():
+                    return False
             else:
                 if code == status_code_pb2.SUCCESS:
                     return True

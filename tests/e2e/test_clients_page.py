@@ -20,7 +20,7 @@ BLOCKS = re.findall(r"<!-- run -->\n```(\w+)\n(.*?)```", PAGE.read_text(encoding
 EXPECTED = {
     "ClarifaiChannel": "10000 ['visual-classifier'",
     "http://127.0.0.1:8081": "from-the-sdk",
-    "https://localhost:8443": "from-the-sdk",
+    "https://localhost:8443": "from-the-sdk-over-tls",
     "ClarifaiStub": "'visual-classifier'",
     "fetch": "'visual-classifier'",
     "models/types?per_page=1000": '"visual-classifier"',
