@@ -1,4 +1,4 @@
-"""`luthier train`: a folder of pictures -> a run folder, without a server. The same engine as the platform's.
+"""`luthier train`: labelled pictures or texts -> a run folder, without a server. The same engine as the platform's.
 
 readers -> check -> catalog -> runs.prepare -> runs.launch, in `train_new`; then `follow` shows what the engine says.
 """
@@ -18,10 +18,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from luthier.catalog.weights import assets
 from luthier.commands import train_output as show
 from luthier.commands.command_line import INTERRUPTED, Options
 from luthier.commands.durations import spell
-from luthier.commands.train_data import read_pictures
+from luthier.commands.train_data import Learns, read_data
 from luthier.commands.train_request import TrainRequest, have_weights, make_request, make_spec
 from luthier.data import check
 from luthier.errors import InvalidRequest, TrainingFailed
@@ -35,6 +36,9 @@ STOP_SECONDS = 10.0  # the engine saves where it stands before it ends
 METRICS = {  # of the test split, by model type: what --json ends with
     "visual-classifier": ("accuracy", "macro_f1"),
     "visual-detector": ("map", "map50"),
+    "visual-segmenter": ("miou", "dice"),
+    "visual-embedder": ("recall_at_1", "recall_at_5", "map_at_r"),
+    "text-classifier": ("accuracy", "macro_f1"),
 }
 
 
@@ -94,21 +98,23 @@ class Outcome:
     default=5.0,
     show_default=True,
     metavar="PERCENT",
-    help="Share of unreadable pictures above which nothing is trained.",
+    help="Share of unreadable inputs above which nothing is trained.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The last line of stdout is the result as JSON.")
 @click.pass_obj
 def command(options: Options, /, resume: Path | None, as_json: bool, **given: Any) -> int:
-    """Fine-tune a model on labelled pictures. No server and no database are needed.
+    """Fine-tune a model on labelled pictures or texts. No server and no database are needed.
 
     DATA is a folder with one sub-folder per class. Where it holds train, val and test, those are the splits (each
     with one sub-folder per class); else the pictures are split 80/10/10. Or DATA is a CSV or TSV file with the
-    columns image,label (and split), the pictures beside it. Detectors take COCO, YOLO and Pascal VOC.
+    columns image,label (and split), the pictures beside it. Detectors take COCO, YOLO and Pascal VOC; text
+    classifiers a CSV or TSV with the columns text,label, or JSON lines.
 
     \b
     luthier train --data pictures/ --template luthier_tiny_resnet
     luthier train --data pictures/labels.csv --template luthier_tiny_resnet --columns image=file
     luthier train --data coco/annotations.json --template luthier_tiny_detector
+    luthier train --data mails.tsv --template luthier_minilm --columns text=subject --columns label=folder
     luthier train --data pictures/ --template MMClassification_ResNet_50_RSB_A1 --set num_epochs=20 --set batch_size=32
     luthier train --resume runs/luthier_tiny_resnet-20260101-120000
 
@@ -160,11 +166,12 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
         fetched = have_weights(request, weights_folder, settings.offline, progress)
     with show.moving_bar(out, f"Reading {arguments.data}") as progress:
-        read = read_pictures(
-            arguments.data, arguments.test_data, arguments.columns, settings, progress, regions=request.regions
+        read = read_data(
+            arguments.data, arguments.test_data, arguments.columns, settings, progress, learns=request.learns
         )
     usable = sum(not example.invalid for example in read.examples)
-    out.print(f"Read {arguments.data}: {usable} pictures, {len(read.concepts)} classes", markup=False)
+    things = "texts" if request.learns is Learns.TEXTS else "pictures"
+    out.print(f"Read {arguments.data}: {usable} {things}, {len(read.concepts)} classes", markup=False)
     show.show_counts(out, read.examples, read.concepts, regions=request.regions)
     show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
     for note in read.notes:
@@ -190,7 +197,8 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         threads=arguments.threads,
         tolerance=arguments.tolerance,
     )
-    return prepare(folder, spec, read.examples)
+    beside = assets(weights_folder, request.weights) if request.learns is Learns.TEXTS else []
+    return prepare(folder, spec, read.examples, beside)
 
 
 def _run_folder(out: Path | None, template: str) -> Path:
@@ -279,7 +287,7 @@ def _say_finished(run: RunFolder, finished: Finished, out: Console) -> None:
     early = ", stopped early because validation did not improve" if finished.stopped_early else ""
     out.print(
         f"Trained {finished.epochs} epochs in {spell(finished.seconds)}{early}: "
-        f"{finished.samples_per_second:.0f} pictures/s, {finished.peak_memory_mb:.0f} MB at most"
+        f"{finished.samples_per_second:.0f} examples/s, {finished.peak_memory_mb:.0f} MB at most"
     )
     if finished.metrics:
         show.show_metrics(out, "Test split", finished.metrics)

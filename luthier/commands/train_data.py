@@ -1,6 +1,7 @@
 """What `luthier train` reads: any layout that `data/readers` knows, as long as it labels what the template learns."""
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 
 import click
@@ -9,19 +10,28 @@ from luthier.data import readers
 from luthier.data.readers.found import ReadResult
 from luthier.data.readers.settle import Progress
 from luthier.errors import InvalidRequest
+from luthier.runs.manifest import Example
 from luthier.settings import Settings
 
 
-def read_pictures(
+class Learns(Enum):
+    """What a template's examples are."""
+
+    PICTURES = "pictures with labels of the whole"
+    REGIONS = "pictures with labelled parts"
+    TEXTS = "texts with labels of the whole"
+
+
+def read_data(
     data: Path,
     test_data: Path | None,
     columns: Sequence[str],
     settings: Settings,
     progress: Progress,
     *,
-    regions: bool = False,
+    learns: Learns,
 ) -> ReadResult:
-    """`regions`: the template learns parts of pictures. Raises InvalidRequest for data with other labels."""
+    """Raises InvalidRequest for data with other inputs or labels than the template learns from."""
     found = readers.read(
         data,
         column_names(columns) or None,
@@ -30,30 +40,39 @@ def read_pictures(
         memory_mb=settings.decode_memory_mb,
         seconds=settings.decode_seconds,
     )
-    if held := _other_labels(found, regions):
-        raise InvalidRequest(f"--data {data} holds {held}: it can be read, but {_WANTED[regions]}")
-    if regions and not any(example.regions for example in found.examples):
-        raise InvalidRequest(f"--data {data} holds labels of whole pictures only: it can be read, but {_WANTED[True]}")
+    if held := next((held for held in map(_holds, found.examples) if held not in _LEARNT[learns]), ""):
+        raise InvalidRequest(f"--data {data} holds {held}: it can be read, but {_WANTED[learns]}")
+    if learns is Learns.REGIONS and not any(example.regions for example in found.examples):
+        raise InvalidRequest(
+            f"--data {data} holds labels of whole pictures only: it can be read, but {_WANTED[learns]}"
+        )
     return found
 
 
+_PICTURES, _TEXTS, _CONVERSATIONS = "pictures", "texts", "conversations"
+_LEARNT = {
+    Learns.PICTURES: (_PICTURES,),
+    Learns.REGIONS: (_PICTURES, "boxes", "polygons", "masks"),
+    Learns.TEXTS: (_TEXTS,),
+}
 _WANTED = {
-    False: "this template learns labels of whole pictures. Give a folder with a sub-folder per class, or a CSV with "
-    "the columns image,label; `luthier templates` lists those that learn boxes",
-    True: "this template learns parts of pictures. Give boxes, polygons or masks: COCO, YOLO, Pascal VOC or mask PNGs",
+    Learns.PICTURES: "this template learns labels of whole pictures. Give a folder with a sub-folder per class, or a "
+    "CSV with the columns image,label; `luthier templates` lists those that learn boxes, and those that learn texts",
+    Learns.REGIONS: "this template learns parts of pictures. Give boxes, polygons or masks: COCO, YOLO, Pascal VOC or "
+    "mask PNGs",
+    Learns.TEXTS: "this template learns labels of texts. Give a CSV or TSV with the columns text,label, or JSON lines "
+    'with {"text": …, "label": …}',
 }
 _KINDS = {"box": "boxes", "polygon": "polygons", "mask": "masks", "point": "points", "span": "spans of text"}
 
 
-def _other_labels(found: ReadResult, regions: bool) -> str:
-    """The first kind of thing in the data that the template does not learn, "" where there is none."""
-    for example in found.examples:
-        if example.messages or example.text:
-            return "conversations" if example.messages else "texts"
-        for region in example.regions:
-            if not regions or region.kind in ("span", "point"):
-                return _KINDS[region.kind]
-    return ""
+def _holds(example: Example) -> str:
+    """What an example is, and where it has labelled parts, what those are."""
+    if example.regions:
+        return _KINDS[example.regions[0].kind]
+    if example.messages:
+        return _CONVERSATIONS
+    return _TEXTS if example.text else _PICTURES
 
 
 def column_names(given: Sequence[str]) -> dict[str, str]:

@@ -123,7 +123,7 @@ class TrainingProgress:
 
     def _step(self, event: StepDone) -> None:
         status = (
-            f"loss {event.loss:.4f}{self._metric}  {event.examples_per_second:.0f} pictures/s  "
+            f"loss {event.loss:.4f}{self._metric}  {event.examples_per_second:.0f} examples/s  "
             f"{spell(event.seconds_left)} left"
         )
         if self._task is not None:

@@ -11,6 +11,7 @@ from luthier.catalog import model_type as catalog
 from luthier.catalog import weights as catalog_weights
 from luthier.catalog.template import Template
 from luthier.catalog.weights import Progress
+from luthier.commands.train_data import Learns
 from luthier.errors import InvalidRequest, InvalidTrainingParams, shown
 from luthier.runs.run import RunConcept, RunSpec
 from luthier.settings import Settings
@@ -39,6 +40,12 @@ class TrainRequest:
     def regions(self) -> bool:
         """Whether the model learns parts of pictures."""
         return self.template.plan_for(self.values).learns_regions
+
+    @property
+    def learns(self) -> Learns:
+        if "text" in catalog.model_type(self.template.model_type).input_fields:
+            return Learns.TEXTS
+        return Learns.REGIONS if self.regions else Learns.PICTURES
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -92,7 +99,7 @@ def _exclusive(
     if wanted is not None:
         return {name: value}, ()
     note = (
-        "Each picture lies in one class folder, so classes are taken as mutually exclusive (softmax). "
+        "Each example has one class, so classes are taken as mutually exclusive (softmax). "
         "--concepts-independent learns each class by itself (sigmoid)."
     )
     return {name: value}, (note,)
