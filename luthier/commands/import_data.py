@@ -4,10 +4,11 @@ A running server shows them at once. Pictures are decoded here, in helper proces
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ class Arguments:
 )
 @click.option("--keep-good", is_flag=True, help="Leave out rows that cannot be read; else one of them stops it all.")
 @click.option("--skip-existing", is_flag=True, help="Leave inputs as they are whose id is there with other content.")
-@click.option("--json", "as_json", is_flag=True, help="The last line of stdout is the result as JSON, item by item.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="The last line of stdout is the result as JSON, with every rejected item."
+)
 @click.pass_obj
 def command(
     options: Options,
@@ -108,9 +111,9 @@ def run(database: Database, settings: Settings, arguments: Arguments, out: Conso
         with database.write() as connection:
             user, one = _begun(connection, arguments)
         with show.moving_bar(out, f"Importing {arguments.data}") as progress:
-            place = Place(database, blobs, settings, user, progress=progress)
+            place = Place(database, blobs, settings, user)
             with _ended_in_any_case(database, one), _data(arguments.data, settings) as data:
-                bring_in(place, one, data)
+                bring_in(replace(place, progress=partial(_moved, progress, data)), one, data)
         with database.read() as connection:
             return imports.by_seq(connection, one.seq) or one, _rejected(connection, one)
     finally:
@@ -125,6 +128,13 @@ def _data(given: Path, settings: Settings) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix=IMPORTING, dir=settings.data_dir) as folder:
         yield unpacked(given, given.name, Path(folder), settings, lambda: None)
+
+
+def _moved(progress: Callable[[int, int], None], data: Path, done: int, total: int) -> None:
+    """A folder of ours that shows life is left alone by housekeeping."""
+    progress(done, total)
+    if data.parent.name.startswith(IMPORTING):
+        os.utime(data.parent)
 
 
 def _is_archive(file: Path) -> bool:

@@ -27,10 +27,21 @@ _DEEPEST = 32
 _SUSPICIOUS_BYTES = 100 * 2**20  # what inflates to more than this ...
 _MOST_RATIO = 200  # ... and to so many times its own size, is made to fill the disk; pictures hardly shrink at all
 _TAR_HEADER_BYTES = 1 << 20  # of names and other words about one entry
+_NAMES_BYTES = 32 << 20  # of names in a ZIP's directory, beside 46 bytes for each entry
 _ZIP_END, _ZIP_ENTRY = b"PK\x05\x06", b"PK\x01\x02"
 _ZIP_STARTS = (b"PK\x03\x04", _ZIP_END)
 _GZIP_START = b"\x1f\x8b"
 _TAR_MARK = slice(257, 262)  # "ustar"
+_DAMAGED = (  # what the parsers raise over odd bytes
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    struct.error,
+    NotImplementedError,
+    ValueError,
+    OverflowError,
+)
 _IGNORED = ("__MACOSX", ".DS_Store", "Thumbs.db")  # what systems leave behind
 
 
@@ -63,7 +74,7 @@ def unpack(archive: Path, folder: Path, limits: Limits, check: Callable[[], None
             _untar(archive, target)
         else:
             raise ArchiveExtractFailed(f"this is no archive that is read; send one of {', '.join(ENDINGS)}")
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise ArchiveExtractFailed(f"{target.at}the archive is damaged: {shown(str(error))}") from error
     return target.files
 
@@ -142,7 +153,8 @@ class _Target:
 
 def _unzip(archive: Path, target: _Target) -> None:
     _count_entries(archive, target.limits)
-    with zipfile.ZipFile(archive) as opened:
+    most = 46 * target.limits.files + _NAMES_BYTES  # zipfile reads the whole directory at once
+    with archive.open("rb") as file, zipfile.ZipFile(_Sips(file, most)) as opened:
         entries = opened.infolist()
         declared = sum(entry.file_size for entry in entries)
         if declared > target.limits.bytes:
@@ -202,7 +214,7 @@ def _directory(file: IO[bytes], size: int) -> tuple[int, int]:
     length, end = struct.unpack_from("<I", data, at + 12)[0], size - tail + at
     if data[at - 20 : at - 16] == b"PK\x06\x07":  # the locator of a ZIP64 end record lies right before
         end = struct.unpack_from("<Q", data, at - 12)[0]
-        file.seek(end)
+        file.seek(min(end, size))
         record = file.read(56)
         if record.startswith(b"PK\x06\x06") and len(record) == 56:
             length = struct.unpack_from("<Q", record, 40)[0]
@@ -242,7 +254,7 @@ def _gunzip(archive: Path, file: IO[bytes], target: _Target) -> None:
 
 
 def _untar(archive: Path, target: _Target) -> None:
-    with archive.open("rb") as file, tarfile.open(fileobj=_Sips(file), mode="r:") as opened:
+    with archive.open("rb") as file, tarfile.open(fileobj=_Sips(file, _TAR_HEADER_BYTES), mode="r:") as opened:
         for entry in _entries(opened):
             path = target.entry(entry.name, is_folder=entry.isdir())
             if entry.isdir():
@@ -265,15 +277,15 @@ def _entries(opened: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 class _Sips:
-    """A file of which nobody reads more than a mouthful at once: tarfile would believe a header of gigabytes."""
+    """A file of which nobody reads more than a mouthful at once: parsers believe a header that claims gigabytes."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self._file, self._most = file, most
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _TAR_HEADER_BYTES:
-            raise ArchiveExtractFailed(f"an entry's header says that it has {size} bytes; that is no header")
-        return self._file.read(size)
+        if size > self._most:
+            raise ArchiveExtractFailed(f"a header says that {size} bytes belong to it; that is no header")
+        return self._file.read(size if size >= 0 else self._most)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)

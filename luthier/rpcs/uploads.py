@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 
-from luthier.errors import DoesNotExist, InvalidRequest, UploadConflict, UploadExpired, shown
+from luthier.errors import DoesNotExist, InvalidRequest, JobConflict, UploadConflict, UploadExpired, shown
 from luthier.rpcs.context import MAX_BATCH, Context, app_of, batch_of, page_of, status, timestamp
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.store import uploads
@@ -30,7 +30,7 @@ def PostUploads(ctx: Context, request: service_pb2.PostUploadsRequest) -> servic
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         made = uploads.add(connection, app.seq, new, ctx.settings.upload_days)
-    return service_pb2.MultiUploadResponse(uploads=[shown_upload(row, []) for row in made])
+    return service_pb2.MultiUploadResponse(uploads=[shown_upload(row) for row in made])
 
 
 def PutUploadContentParts(
@@ -62,8 +62,7 @@ def ListUploads(ctx: Context, request: service_pb2.ListUploadsRequest) -> servic
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         rows = uploads.page(connection, app.seq, page.offset, page.limit)
-        shown_rows = [shown_upload(row, uploads.parts(connection, row.seq)) for row in rows]
-    return service_pb2.MultiUploadResponse(uploads=shown_rows)
+    return service_pb2.MultiUploadResponse(uploads=[shown_upload(row) for row in rows])
 
 
 def DeleteUploads(ctx: Context, request: service_pb2.DeleteUploadsRequest) -> status_pb2.BaseResponse:
@@ -76,16 +75,20 @@ def DeleteUploads(ctx: Context, request: service_pb2.DeleteUploadsRequest) -> st
         if not rows:
             raise DoesNotExist(f"none of these uploads is in this app: {', '.join(map(shown, request.ids[:10]))}")
         seqs = [row.seq for row in rows.values()]
+        if waited_for := uploads.waited_for(connection, seqs):
+            names = ", ".join(row.id for row in rows.values() if row.seq in waited_for)
+            raise JobConflict(f"inputs are being made of {names}; wait for that, or cancel the inputs add job first")
         uploads.remove(connection, seqs)
     UploadFiles(ctx.settings).remove(seqs)
     return status_pb2.BaseResponse()
 
 
-def shown_upload(row: UploadRow, parts: Sequence[Part]) -> resources_pb2.Upload:
-    """`parts` only serve to say where to go on; [] where none has arrived or nobody asks."""
+def shown_upload(row: UploadRow, parts: Sequence[Part] | None = None) -> resources_pb2.Upload:
+    """`parts` say where to go on; lists do without."""
     details = row.details
     if row.status == uploads.Status.IN_PROGRESS:
-        details = f"{row.received} of {row.content_length} bytes are here; go on from byte {uploads.first_gap(parts)}"
+        details = f"{row.received} of {row.content_length} bytes are here"
+        details += f"; go on from byte {uploads.first_gap(parts)}" if parts is not None else ""
     upload = resources_pb2.Upload(
         id=row.id,
         content_name=row.content_name,

@@ -162,12 +162,6 @@ def items(
     return [Item(*row) for row in connection.execute(query.order_by(*order).offset(offset).limit(limit))]
 
 
-def waiting_for(connection: Connection, upload: int) -> int:
-    """How many imports still need the bytes of an upload."""
-    alive = (imports.c.upload == upload, imports.c.status.not_in([int(status) for status in ENDED]))
-    return int(connection.execute(select(func.count()).select_from(imports).where(*alive)).scalar_one())
-
-
 def done(connection: Connection, seq: int) -> None:
     """RUNNING -> DONE."""
     _move(connection, seq, (Status.RUNNING,), status=int(Status.DONE))

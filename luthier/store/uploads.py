@@ -9,14 +9,15 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from luthier.errors import DuplicateId, shown
 from luthier.store.conflicts import unless_taken
 from luthier.store.database import now
-from luthier.store.tables import upload_parts, uploads
+from luthier.store.tables import imports, upload_parts, uploads
 
 DAY_SECONDS = 86_400.0
+QUEUED, RUNNING = 64000, 64001  # of an import, see `imports.Status`
 
 
 class Status(IntEnum):
@@ -99,6 +100,12 @@ def page(connection: Connection, app: int, offset: int, limit: int) -> list[Uplo
     return [UploadRow(*row) for row in connection.execute(query)]
 
 
+def waited_for(connection: Connection, seqs: Sequence[int]) -> set[int]:
+    """Those whose bytes an import still needs."""
+    alive = (imports.c.upload.in_(seqs), imports.c.status.in_((QUEUED, RUNNING)))
+    return {int(seq) for seq in connection.execute(select(imports.c.upload).where(*alive)).scalars() if seq}
+
+
 def remove(connection: Connection, seqs: Sequence[int]) -> None:
     """The rows; the caller removes the files after the transaction."""
     connection.execute(delete(uploads).where(uploads.c.seq.in_(seqs)))
@@ -131,9 +138,10 @@ def first_gap(known: Sequence[Part]) -> int:
 
 
 def expired(connection: Connection, time: float, limit: int = 128) -> list[int]:
-    """Seqs of those whose time is over and whose bytes may still be there."""
-    query = select(uploads.c.seq).where(uploads.c.status != int(Status.EXPIRED), uploads.c.expires_at < time)
-    return list(connection.execute(query.order_by(uploads.c.seq).limit(limit)).scalars())
+    """Seqs of those whose time is over, whose bytes may still be there, and which no import waits for."""
+    waited_for = exists().where(imports.c.upload == uploads.c.seq, imports.c.status.in_((QUEUED, RUNNING)))
+    over = (uploads.c.status != int(Status.EXPIRED), uploads.c.expires_at < time, ~waited_for)
+    return list(connection.execute(select(uploads.c.seq).where(*over).order_by(uploads.c.seq).limit(limit)).scalars())
 
 
 def expire(connection: Connection, seqs: Sequence[int]) -> None:

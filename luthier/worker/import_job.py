@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from luthier.errors import ArchiveExtractFailed, DiskFull, LuthierError, TryAgain
+from luthier.errors import ArchiveExtractFailed, DiskFull, LuthierError, TryAgain, UploadFailed
 from luthier.store import imports, jobs, uploads
 from luthier.store.imports import Import, Status
 from luthier.store.jobs import Job
@@ -35,6 +35,7 @@ class ImportJob:
         except LuthierError as error:
             status = Status.NOT_UNPACKED if isinstance(error, ArchiveExtractFailed) else Status.FAILED
             with work.database.write() as connection:
+                imports.hold(connection, one)
                 imports.failed(connection, one.seq, error.details, status)
                 jobs.finish(connection, work.job)
         else:
@@ -51,9 +52,12 @@ class ImportJob:
 def _begun(work: Work) -> Import:
     """The import, running. Raises Interrupted where it was cancelled or deleted, or has ended."""
     with work.database.write() as connection:
-        jobs.require(connection, work.job)
         one = imports.by_seq(connection, work.job.subject or 0)
-        if one is None or one.upload is None or not imports.begin(connection, one.seq):
+        if one is None:
+            raise Interrupted(Why.CANCELLED)
+        imports.hold(connection, one)
+        jobs.require(connection, work.job)
+        if not imports.begin(connection, one.seq):
             raise Interrupted(Why.CANCELLED)
         return one
 
@@ -80,18 +84,20 @@ def _bring_in(work: Work, one: Import) -> None:
 
 def _verified(work: Work, one: Import) -> Path:
     """The upload's file, once all that arrived is found in it again. Raises UploadFailed."""
-    upload = one.upload or 0
+    if one.upload is None:
+        raise UploadFailed("the upload was deleted; send the file again")
     with work.database.read() as connection:
-        parts = uploads.parts(connection, upload)
-    return UploadFiles(work.settings).verify(upload, parts)
+        parts = uploads.parts(connection, one.upload)
+    return UploadFiles(work.settings).verify(one.upload, parts)
 
 
 def _end(work: Work, one: Import) -> None:
     """The bytes of the upload are not needed any more, unless another import waits for them."""
     upload = one.upload or 0
     with work.database.write() as connection:
+        imports.hold(connection, one)
         imports.done(connection, one.seq)
-        used = not imports.waiting_for(connection, upload)
+        used = not uploads.waited_for(connection, [upload])
         if used:
             uploads.used(connection, upload)
         jobs.finish(connection, work.job)

@@ -205,6 +205,26 @@ def test_bad_F16_100k_entries_are_counted_before_they_are_listed(tmp_path: Path)
         unpacked(tmp_path, b"PK\x03\x04" + directory + end)
 
 
+def test_bad_F16_a_directory_that_two_records_tell_differently(tmp_path: Path) -> None:
+    """The locator leads to a record of one entry; right before it lies the one that zipfile reads, of gigabytes."""
+    honest = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 1, 1, 46, 4)
+    lying = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 9, 9, 2**31, 4)
+    locator = b"PK\x06\x07" + struct.pack("<IQI", 0, 4, 1)
+    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0)
+    with pytest.raises(ArchiveExtractFailed):
+        unpacked(tmp_path, b"PK\x03\x04" + honest + bytes(2**20) + lying + locator + end)
+
+
+def test_bad_F16_names_that_claim_to_be_utf_8(tmp_path: Path) -> None:
+    data = bytearray(zipped({"ab.jpg": b"x"}))
+    for mark, flags, name in ((b"PK\x03\x04", 6, 30), (b"PK\x01\x02", 8, 46)):
+        at = data.rindex(mark)
+        struct.pack_into("<H", data, at + flags, 0x800)
+        data[at + name] = 0xFF
+    with pytest.raises(ArchiveExtractFailed, match="damaged"):
+        unpacked(tmp_path, bytes(data))
+
+
 def test_bad_F16_a_tar_header_that_says_it_is_gigabytes(tmp_path: Path) -> None:
     header = tarfile.TarInfo("././@PaxHeader")
     header.type, header.size = tarfile.XHDTYPE, 2**32

@@ -13,6 +13,7 @@ from luthier.errors import (
     DoesNotExist,
     DuplicateId,
     InvalidRequest,
+    JobConflict,
     LuthierError,
     NotServed,
     UploadConflict,
@@ -365,6 +366,19 @@ def test_what_cannot_be_imported_is_said_at_once(
     with pytest.raises(kind, match=says):
         start(ctx, in_app, sent)
     assert not queued(ctx)
+
+
+def test_an_upload_that_an_import_waits_for_stays(ctx: Context, in_app: InApp) -> None:
+    whole(ctx, in_app)
+    start(ctx, in_app, {"inputs_add_job_id": "j", "upload": {"id": "u"}})
+    with pytest.raises(JobConflict, match="inputs are being made of u"):
+        DeleteUploads(ctx, service_pb2.DeleteUploadsRequest(user_app_id=in_app, ids=["u"]))
+    with ctx.database.read() as connection:
+        assert uploads.expired(connection, 1e12) == []
+    CancelInputsAddJob(ctx, service_pb2.CancelInputsAddJobRequest(user_app_id=in_app, id="j"))
+    with ctx.database.read() as connection:
+        assert uploads.expired(connection, 1e12) == [seq_of(ctx)]
+    DeleteUploads(ctx, service_pb2.DeleteUploadsRequest(user_app_id=in_app, ids=["u"]))
 
 
 def test_cloud_storage_is_not_served(ctx: Context, in_app: InApp) -> None:

@@ -59,7 +59,8 @@ def bring_in(place: Place, one: Import, data: Path) -> None:
 
 
 def _hold(place: Place, connection: Connection, one: Import) -> None:
-    """The app waits for this write, and the import is still wanted."""
+    """The app waits for this write, and the import is still wanted. The app first, as calls over the wire do."""
+    wanted = imports.hold(connection, one)
     place.guard(connection)
-    if not imports.hold(connection, one):
+    if not wanted:
         raise Interrupted(Why.CANCELLED)

@@ -10,7 +10,7 @@ from luthier.data import archives, readers
 from luthier.data.archives import Limits
 from luthier.data.readers import conll, csv, jsonl
 from luthier.data.readers.found import Extra, ReadResult, entries
-from luthier.errors import InvalidRequest, LuthierError, NoTrainingData
+from luthier.errors import DiskFull, InvalidRequest, LuthierError, NoTrainingData
 from luthier.runs.manifest import Example
 from luthier.settings import Settings
 from luthier.store.imports import Request
@@ -50,7 +50,12 @@ def unpacked(upload: Path, name: str, folder: Path, settings: Settings, check: C
         inside = folder / "data"
         inside.mkdir()
         limits = Limits(settings.max_archive_files, settings.max_archive_mb * 2**20)
-        archives.unpack(upload, inside, limits, check)
+
+        def checked() -> None:
+            check()
+            _require_space(folder, settings.disk_reserve_mb)
+
+        archives.unpack(upload, inside, limits, checked)
         return inside
     alone = folder / f"data{PurePosixPath(name).suffix.lower()[:16]}"
     try:
@@ -58,6 +63,15 @@ def unpacked(upload: Path, name: str, folder: Path, settings: Settings, check: C
     except OSError:  # another file system
         shutil.copyfile(upload, alone)
     return alone
+
+
+def _require_space(folder: Path, reserve_mb: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < reserve_mb * 2**20:
+        raise DiskFull(
+            f"{free} bytes are free beside the data, less than the reserve of {reserve_mb} MiB (setting "
+            "disk_reserve_mb); free some space"
+        )
 
 
 def found_in(data: Path, request: Request) -> Source:
