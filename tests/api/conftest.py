@@ -22,6 +22,7 @@ from luthier.store.database import Database, now
 from luthier.store.migrations import migrate
 from luthier.store.tables import apps, users
 from luthier.wire.methods import BY_NAME
+from tests import sqlite
 from tests.api import stub_rpcs
 from tests.conftest import free_port
 
@@ -139,6 +140,8 @@ class Thread:
 
 
 def running(settings: Settings, modules: Any = (stub_rpcs,)) -> Iterator[Running]:
+    if not settings.database_url:
+        sqlite.make(settings.database_file)
     database = Database.of(settings)
     migrate(database)
     with database.write() as connection:

@@ -14,6 +14,7 @@ from luthier.settings import Settings
 from luthier.store import tables
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database, now
+from tests import sqlite
 
 
 def make_user(database: Database, id: str) -> int:
@@ -30,9 +31,9 @@ def caller(seq: int, id: str, app: int | None = None) -> Caller:
 def bare(tmp_path: Path, database_url: str) -> Iterator[Context]:
     """A user `ann` who has nothing yet; nearly every test runs on both kinds of database."""
     settings = Settings(data_dir=tmp_path, database_url=database_url)
+    if not database_url:
+        sqlite.make(settings.database_file)
     database = Database.of(settings)
-    if database.local:
-        tables.metadata.create_all(database.engine)
     blobs = Blobs(settings.blobs_folder)
     ann = caller(make_user(database, "ann"), "ann")
     yield Context(ann, database, blobs, PredictorsClient(settings.predictors_socket), settings)

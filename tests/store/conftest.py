@@ -5,15 +5,17 @@ import pytest
 
 from luthier.settings import Settings
 from luthier.store.database import Database
-from luthier.store.migrations import migrate
+from tests import sqlite
 from tests.worker.world import World
 
 
 @pytest.fixture
 def database(tmp_path: Path, database_url: str) -> Iterator[Database]:
     """Without rows; each test runs on both kinds."""
-    made = Database.of(Settings(data_dir=tmp_path, database_url=database_url))
-    migrate(made)
+    settings = Settings(data_dir=tmp_path, database_url=database_url)
+    if not database_url:
+        sqlite.make(settings.database_file)
+    made = Database.of(settings)
     yield made
     made.close()
 

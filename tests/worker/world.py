@@ -27,6 +27,7 @@ from luthier.store.tables import (
     users,
 )
 from luthier.store.versions import Version
+from tests import sqlite
 
 TIMES = {"created_at": 1.0, "modified_at": 1.0}
 
@@ -42,6 +43,8 @@ class World:
             "training_threads": 1,
         }
         self.settings = Settings(data_dir=folder, **{**given, **settings})
+        if not self.settings.database_url:
+            sqlite.make(self.settings.database_file)
         self.database = Database.of(self.settings)
         migrate(self.database)
         self.blobs = Blobs(self.settings.blobs_folder)
