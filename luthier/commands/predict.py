@@ -13,6 +13,7 @@ from rich.console import Console
 
 from luthier.catalog.model_type import model_type
 from luthier.commands.command_line import FAILED
+from luthier.commands.drawing import save_drawn
 from luthier.errors import InvalidRequest, PredictionFailed
 from luthier.predictors.model_process import SERVED, ModelProcess, ModelProcessDied
 from luthier.runs.run import RunConcept, RunFolder
@@ -32,8 +33,14 @@ BATCH = 32  # files sent to the model process at a time
     help="How many classes or regions to name per file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and file, for programs.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="FOLDER", help="Draw what was found, a PNG per picture."
+)
+@click.option(
+    "--least", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Draw what is at least that certain."
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
-def command(model: Path, top: int, as_json: bool, files: tuple[Path, ...]) -> int:
+def command(model: Path, top: int, as_json: bool, save: Path | None, least: float, files: tuple[Path, ...]) -> int:
     """Ask a trained model about pictures or texts.
 
     RUN is the folder that `luthier train` wrote. A FILE may be a folder: every picture in it is asked about, or
@@ -42,6 +49,7 @@ def command(model: Path, top: int, as_json: bool, files: tuple[Path, ...]) -> in
 
     \b
     luthier predict --model runs/luthier_tiny_resnet-20260101-120000 cat.jpg photos/
+    luthier predict --model runs/boxes --save drawn/ photos/
     echo "a puzzle with cards" | luthier predict --model runs/luthier_minilm-20260101-120000 -
     """
     run = _trained_run(model)
@@ -49,11 +57,14 @@ def command(model: Path, top: int, as_json: bool, files: tuple[Path, ...]) -> in
     inputs = list(_inputs(files, kind))
     concepts = run.spec().concepts
     failed = 0
+    used: set[str] = set()  # names of pictures that were saved
     try:
         with _loaded(run) as process:
             for batch in _batches(inputs):
                 for file, answer in _ask(process, kind, batch):
                     failed += "error" in answer
+                    if save and "regions" in answer:
+                        save_drawn(save, used, file, answer["regions"], concepts, least)
                     click.echo((_json_line if as_json else _line)(file, answer, concepts, top))
     except ModelProcessDied as error:
         raise PredictionFailed(str(error)) from error

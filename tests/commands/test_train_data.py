@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from luthier.commands.command_line import run
 from luthier.runs.manifest import read_manifest, region_to_row
 from tests.commands.test_train import QUICK, luthier
 from tests.data.layouts import picture
-from tests.recipes.scenes import examples
+from tests.recipes.scenes import HEIGHT, WIDTH, examples
 
 
 def test_train_reads_a_csv_of_pictures(digit_folder: Callable[[int], Path], tmp_path: Path) -> None:
@@ -91,6 +92,12 @@ def test_detectors_are_trained_on_boxes_from_the_command_line(
 
     assert run(["predict", "--model", str(tmp_path / "run"), "--json", found[0].path]) == 0
     assert "regions" in json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    drawn = ["predict", "--model", str(tmp_path / "run"), "--save", str(tmp_path / "drawn"), "--least", "0"]
+    assert run([*drawn, found[0].path, found[0].path]) == 0
+    pictures = sorted((tmp_path / "drawn").iterdir())
+    assert [picture.name for picture in pictures] == ["0-0-2.png", "0-0.png"]
+    assert Image.open(pictures[0]).size == (WIDTH, HEIGHT)
 
 
 def test_detectors_refuse_labels_of_whole_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
