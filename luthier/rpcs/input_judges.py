@@ -12,6 +12,7 @@ from luthier.store.input_filter import Judge
 from luthier.store.inputs import InputRow
 
 LONGEST_TEXT = 1000  # characters that a search looks for
+_MOST_ENTRIES = 50  # that SQL looks for; databases limit how much one statement may ask
 _EARTH_KM = 6371.0
 _KM = {  # in one unit of a limit
     "withinKilometers": 1.0,
@@ -38,7 +39,7 @@ def metadata_holds(wanted: Struct) -> Judge:
         have = resources_pb2.Input.FromString(row.message).data.metadata.fields
         return any(key in have and have[key] == value for key, value in wanted.fields.items())
 
-    return Judge(keep, (tuple(_entries(wanted)),))
+    return Judge(keep, (tuple(_entries(wanted)),) if len(wanted.fields) <= _MOST_ENTRIES else ())
 
 
 def _entries(wanted: Struct) -> Iterator[bytes]:

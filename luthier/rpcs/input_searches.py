@@ -18,7 +18,7 @@ from luthier.store import input_search
 from luthier.store.input_filter import Filter, Judge, LabelIs
 
 MOST_FILTERS = 32
-MOST_NAMES = 100  # concepts, datasets or ids in one filter
+MOST_NAMES = 100  # concepts in a search, datasets in a filter
 SERVED = (
     "filters by annotation.data.concepts, metadata, geo or text.raw, input.id, input.dataset_ids, input.status.code, "
     "input.data.image, text, audio, video, metadata or geo and last_updated_time_range are served"
@@ -48,7 +48,11 @@ def PostInputsSearches(ctx: Context, request: service_pb2.PostInputsSearchesRequ
 def _filters_of(ctx: Context, request: service_pb2.PostInputsSearchesRequest) -> list[Filter]:
     if len(request.searches) != 1:
         raise InvalidRequest(f"searches holds {len(request.searches)} searches; send exactly one")
-    search = request.searches[0]
+    return filters_of(ctx, request.searches[0])
+
+
+def filters_of(ctx: Context, search: resources_pb2.Search) -> list[Filter]:
+    """What a search asks for; raises InvalidRequest for what is not served."""
     for field in ("save", "as_of"):
         if any(sent.name == field for sent, _ in search.ListFields()):
             raise InvalidRequest(f"searches.{field} is not served; leave it out")
@@ -61,6 +65,9 @@ def _filters_of(ctx: Context, request: service_pb2.PostInputsSearchesRequest) ->
         )
     if len(search.query.filters) > MOST_FILTERS:
         raise InvalidRequest(f"searches.query.filters holds {len(search.query.filters)}; at most {MOST_FILTERS}")
+    concepts = sum(len(one.annotation.data.concepts) for one in search.query.filters)
+    if concepts > MOST_NAMES:
+        raise InvalidRequest(f"the filters of a search name {concepts} concepts; at most {MOST_NAMES}")
     return [_filter_of(ctx, one) for one in search.query.filters if _asks(one)]
 
 
@@ -73,8 +80,8 @@ def _asks(sent: resources_pb2.Filter) -> bool:
 def _filter_of(ctx: Context, sent: resources_pb2.Filter) -> Filter:
     _refuse_others(sent)
     concepts, datasets = sent.annotation.data.concepts, tuple(sent.input.dataset_ids)
-    if len(concepts) > MOST_NAMES or len(datasets) > MOST_NAMES:
-        raise InvalidRequest(f"a filter names at most {MOST_NAMES} concepts and {MOST_NAMES} datasets")
+    if len(datasets) > MOST_NAMES:
+        raise InvalidRequest(f"a filter names {len(datasets)} datasets; at most {MOST_NAMES}")
     code = sent.input.status.code
     if code and not codes.known(code):
         raise InvalidRequest(f"input.status.code is {code}; that is no status code")

@@ -4,15 +4,18 @@ A page is found in two steps: the numbers of its inputs from one stream of numbe
 rows. What only a look at an input tells (`Judge`) is asked of each row that has passed everything else.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
+from luthier.errors import InvalidRequest
 from luthier.store import input_streams, inputs
 from luthier.store.input_filter import Filter
 from luthier.store.inputs import InputRow
 
+LOOKING_SECONDS = 30.0  # at inputs one by one, in one call
 _ROWS = 1000
 
 
@@ -33,12 +36,27 @@ def count(connection: Connection, app: int, filters: Sequence[Filter]) -> int:
     return int(connection.execute(select(func.count()).select_from(found)).scalar_one())
 
 
-def _matching(connection: Connection, app: int, filters: Sequence[Filter]) -> Iterator[InputRow]:
-    """A filter with a judge is turned round as a whole, so a negated one passes SQL and is decided here."""
+def numbers_after(connection: Connection, app: int, filters: Sequence[Filter], after: int, limit: int) -> list[int]:
+    """Of the inputs that pass the next `limit` behind input number `after`, for who walks over them all."""
+    if any(one.judge for one in filters):
+        return [row.seq for row in islice(_matching(connection, app, filters, after), limit)]
+    return list(connection.execute(input_streams.numbers(connection, app, filters, after).limit(limit)).scalars())
+
+
+def _matching(connection: Connection, app: int, filters: Sequence[Filter], after: int = 0) -> Iterator[InputRow]:
+    """A filter with a judge is turned round as a whole, so a negated one passes SQL and is decided here.
+
+    Raises InvalidRequest after LOOKING_SECONDS.
+    """
     judged = [one for one in filters if one.judge]
     asked = [one for one in filters if not (one.judge and one.negate)]
-    after = 0
+    until = time.monotonic() + LOOKING_SECONDS
     while True:
+        if time.monotonic() > until:
+            raise InvalidRequest(
+                f"the search has looked at inputs one by one for {LOOKING_SECONDS:.0f} s and is not at its end; "
+                "add a concept, a dataset or a status, or ask for an earlier page"
+            )
         query = input_streams.numbers(connection, app, asked, after).limit(_ROWS)
         numbers = list(connection.execute(query).scalars())
         passed = [input_streams.passing(connection, app, one, numbers) if one.negate else None for one in judged]

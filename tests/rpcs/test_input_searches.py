@@ -10,6 +10,7 @@ from luthier.rpcs.datasets import PostDatasets
 from luthier.rpcs.input_searches import PostInputsSearches
 from luthier.rpcs.input_stream import StreamInputs
 from luthier.rpcs.inputs import DeleteInput
+from luthier.store import input_search
 from tests.rpcs.test_inputs import check_inputs, item, post, text
 
 App = resources_pb2.UserAppIDSet
@@ -168,6 +169,27 @@ def test_what_is_not_served_is_said(ctx: Context, in_app: App, search: dict[str,
     request = ParseDict({"searches": [search]}, service_pb2.PostInputsSearchesRequest(user_app_id=in_app))
     with pytest.raises(InvalidRequest, match=word):
         PostInputsSearches(ctx, request)
+
+
+def test_bad_B14_large_searches_are_answered_or_refused(filled: Context, in_app: App) -> None:
+    names = [{"id": "cat", "value": 1}, *({"name": f"no {number}", "value": 1} for number in range(99))]
+    assert found(filled, in_app, by_concepts(*names)) == ""
+    each = [{**by_concepts(one), "negate": True} for one in names[1:32]]
+    assert found(filled, in_app, *each) == "abct"
+    with pytest.raises(InvalidRequest, match="101 concepts"):
+        found(filled, in_app, by_concepts(*names), by_concepts(CAT))
+    for count in (50, 2000):
+        many = {**{f"k{number}": number for number in range(count)}, "light": "dark"}
+        assert found(filled, in_app, *[by_metadata(**many)] * 10) == "bc"
+    with pytest.raises(InvalidRequest, match="33; at most 32"):
+        found(filled, in_app, *[by_concepts(CAT)] * 33)
+
+
+def test_a_search_that_looks_too_long_says_so(filled: Context, in_app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(input_search, "LOOKING_SECONDS", -1)
+    with pytest.raises(InvalidRequest, match="add a concept"):
+        found(filled, in_app, by_metadata(light="dark"))
+    assert found(filled, in_app, by_concepts(CAT)) == "ac"
 
 
 def test_one_search_in_a_call(ctx: Context, in_app: App) -> None:
