@@ -9,21 +9,22 @@ from luthier.errors import DoesNotExist, InputDoesNotExist, InvalidRequest, Luth
 from luthier.rpcs.context import Context, app_of, attempt, batch_of, mixed_status, page_of, timestamp
 from luthier.rpcs.datasets import find_dataset
 from luthier.rpcs.input_message import failed, shown_inputs
+from luthier.rpcs.input_searches import filters_of
 from luthier.rpcs.inputs import find_input
-from luthier.store import datasets, inputs
+from luthier.store import datasets, input_search, inputs
 from luthier.store.database import Connection
 from luthier.store.inputs import InputRow
 from luthier.store.resources import AppRow
 
-_COPIED_AT_ONCE = 128
+_ADDED_AT_ONCE = 128
 
 
 def PostDatasetInputs(
     ctx: Context, request: service_pb2.PostDatasetInputsRequest
 ) -> service_pb2.MultiDatasetInputResponse:
-    """By id, or by a search that names other datasets: all that is in those. What is in already stays as it is."""
+    """By id, or all inputs that a search finds, of another dataset say. What is in already stays as it is."""
     if request.HasField("search"):
-        return _merge(ctx, request)
+        return _add_found(ctx, request)
     batch = batch_of(request.dataset_inputs, "dataset_inputs")
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
@@ -87,30 +88,28 @@ def _known(known: dict[str, InputRow], id: str) -> InputRow:
     return known[id]
 
 
-def _merge(ctx: Context, request: service_pb2.PostDatasetInputsRequest) -> service_pb2.MultiDatasetInputResponse:
-    """In steps of their own, so that a large dataset holds up nobody; a call that dies half-way can be sent again."""
-    names = _datasets_named(request.search)
+def _add_found(ctx: Context, request: service_pb2.PostDatasetInputsRequest) -> service_pb2.MultiDatasetInputResponse:
+    """In steps of their own, so that a large search holds up nobody; a call that dies half-way can be sent again."""
+    filters = filters_of(ctx, request.search)
+    if not filters:
+        raise InvalidRequest("search.query.filters holds no filter; say which inputs are to go into the dataset")
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         target = find_dataset(connection, app, request.dataset_id)
-        sources = [find_dataset(connection, app, name) for name in names]
-    for source in sources:
-        after: int | None = 0
-        while after is not None and source.seq != target.seq:
+        for name in dict.fromkeys(name for one in filters for name in one.datasets):
+            find_dataset(connection, app, name)
+    after = 0
+    while True:
+        with ctx.database.read() as connection:
+            found = input_search.numbers_after(connection, app.seq, filters, after, _ADDED_AT_ONCE)
+        if found:
             with ctx.database.write() as connection:
-                after = datasets.copy_members(connection, source.seq, target.seq, after, _COPIED_AT_ONCE)
-    return service_pb2.MultiDatasetInputResponse()
-
-
-def _datasets_named(search: resources_pb2.Search) -> list[str]:
-    """The one form that the published clients send: filters that hold nothing but input.dataset_ids."""
-    expected = resources_pb2.Search()
-    for sent in search.query.filters:
-        expected.query.filters.add().input.dataset_ids.extend(sent.input.dataset_ids)
-    names = [name for sent in search.query.filters for name in sent.input.dataset_ids]
-    if search != expected or not names:
-        raise InvalidRequest("search: only query.filters that hold input.dataset_ids alone are served")
-    return list(dict.fromkeys(names))
+                find_dataset(connection, app, target.id)  # it may have been deleted meanwhile
+                there = inputs.rows_of(connection, found)
+                datasets.add_members(connection, [(target.seq, seq) for seq in found if seq in there])
+        if len(found) < _ADDED_AT_ONCE:
+            return service_pb2.MultiDatasetInputResponse()
+        after = found[-1]
 
 
 def _shown(

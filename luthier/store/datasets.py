@@ -39,15 +39,6 @@ def add_members(connection: Connection, pairs: Sequence[tuple[int, int]]) -> Non
     insert_rows(connection, tables.dataset_inputs, rows, unless_there=True)
 
 
-def copy_members(connection: Connection, source: int, target: int, after: int, limit: int) -> int | None:
-    """Put `limit` members of one dataset into another, those behind member `after`; returns the last one's seq."""
-    table = tables.dataset_inputs
-    query = select(table.c.seq, table.c.input).where(table.c.dataset == source, table.c.seq > after)
-    rows = connection.execute(query.order_by(table.c.seq).limit(limit)).all()
-    add_members(connection, [(target, row.input) for row in rows])
-    return rows[-1].seq if rows else None
-
-
 def members(connection: Connection, dataset: int, inputs: Sequence[int]) -> dict[int, Member]:
     """Those of `inputs` that are in the dataset, by the input's seq."""
     table = tables.dataset_inputs

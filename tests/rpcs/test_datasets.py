@@ -174,8 +174,46 @@ def test_datasets_merge_as_the_sdk_asks(ctx: Context, in_app: App) -> None:
     PostDatasetInputs(ctx, request)
     listing = service_pb2.ListDatasetInputsRequest(user_app_id=in_app, dataset_id="all", per_page=1000)
     assert len(ListDatasetInputs(ctx, listing).dataset_inputs) == 200
-    request.search.query.filters[0].negate = True
-    with pytest.raises(InvalidRequest):
+    request.search.query.filters[0].input.dataset_ids[:] = ["never"]
+    with pytest.raises(DoesNotExist):
+        PostDatasetInputs(ctx, request)
+
+
+def put_found(ctx: Context, in_app: App, *filters: object) -> list[str]:
+    """What is in the dataset `all` after these filters."""
+    search = ParseDict({"query": {"filters": filters}}, resources_pb2.Search())
+    PostDatasetInputs(ctx, service_pb2.PostDatasetInputsRequest(user_app_id=in_app, dataset_id="all", search=search))
+    return members(ctx, in_app, "all")
+
+
+def test_inputs_that_a_search_finds_are_put_in(ctx: Context, in_app: App) -> None:
+    cat, dog = [{"id": "cat", "value": 1}], [{"id": "dog", "value": 1}]
+    post(ctx, in_app, *(item(f"c{n}", picture(colour=n), concepts=cat) for n in range(3)))
+    post(ctx, in_app, item("d0", picture(colour=9), concepts=dog, metadata={"camera": "left"}), item("plain"))
+    assert put_found(ctx, in_app, {"annotation": {"data": {"concepts": dog}}}) == ["d0"]
+    outside = {"input": {"dataset_ids": ["all"]}, "negate": True}
+    assert put_found(ctx, in_app, {"annotation": {"data": {"concepts": cat}}}, outside) == ["d0", "c0", "c1", "c2"]
+    left = {"input": {"data": {"metadata": {"camera": "left"}}}, "negate": True}
+    assert put_found(ctx, in_app, left) == ["d0", "c0", "c1", "c2", "plain"]
+
+
+def test_a_search_that_changes_as_it_is_walked_over_loses_nothing(
+    ctx: Context, in_app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put in is not outside any more: pages by offset would pass over every second step."""
+    monkeypatch.setattr("luthier.rpcs.dataset_inputs._ADDED_AT_ONCE", 2)
+    post(ctx, in_app, *(item(f"i{n}", picture(colour=n)) for n in range(7)))
+    outside = {"input": {"dataset_ids": ["all"]}, "negate": True}
+    assert put_found(ctx, in_app, outside) == [f"i{n}" for n in range(7)]
+
+
+@pytest.mark.parametrize(
+    "search", [{}, {"filters": [{}]}, {"ranks": [{"annotation": {"data": {"text": {"raw": "x"}}}}]}]
+)
+def test_searches_that_put_nothing_in_are_refused(ctx: Context, in_app: App, search: object) -> None:
+    request = service_pb2.PostDatasetInputsRequest(user_app_id=in_app, dataset_id="all")
+    request.search.CopyFrom(ParseDict({"query": search}, resources_pb2.Search()))
+    with pytest.raises(InvalidRequest, match="search"):
         PostDatasetInputs(ctx, request)
 
 
