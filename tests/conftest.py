@@ -67,7 +67,7 @@ def postgres() -> Iterator[postgresql.Postgres]:
 # What these tests ask of a database others ask too; one kind will do.
 ON_SQLITE_ALONE = (
     *("test_estimates", "test_model_types", "test_outputs", "test_status_codes"),
-    *("test_calibration_job", "test_fetch_job", "test_real_engine", "test_training_job"),
+    *("test_calibration_job", "test_fetch_job", "test_import_layouts", "test_real_engine", "test_training_job"),
 )
 
 
