@@ -33,7 +33,7 @@ def check_kept(message: resources_pb2.Annotation) -> None:
 def shown_annotations(
     ctx: Context, connection: Connection, app: AppRow, rows: Sequence[AnnotationRow], *, whole: bool = False
 ) -> list[resources_pb2.Annotation]:
-    """With labels, and the names that the concepts of regions have now; `whole`: with the bytes of large masks too."""
+    """With labels, and the names that the concepts of regions have now; `whole`: with the bytes of masks."""
     seqs = [row.seq for row in rows]
     found, names = annotations.labels_of(connection, seqs), stored_regions.names_of(connection, seqs)
     shown = [_shown(app, row, found.get(row.seq, []), names.get(row.seq, {})) for row in rows]

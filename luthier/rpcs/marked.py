@@ -62,12 +62,10 @@ def _text(ctx: Context, row: InputRow) -> str | None:
 
 
 def show_masks(ctx: Context, found: Iterable[resources_pb2.Region], *, whole: bool) -> None:
-    """Puts a mask's address and bytes into its region; a list leaves out the bytes of large ones."""
+    """Puts a mask's address into its region, and its bytes where it is shown whole: the SDK can list no bytes."""
 
     def read(blob: str) -> bytes:
-        if not whole and ctx.blobs.path(blob).stat().st_size > masks.LONGEST_IN_A_LIST:
-            return b""
-        return ctx.blobs.read(blob)
+        return ctx.blobs.read(blob) if whole else b""
 
     def address(blob: str) -> str:
         prefix, suffix = signed_media_url(ctx.settings, blob)

@@ -18,7 +18,6 @@ from luthier.errors import InvalidAnnotation
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 85_000_000
 MOST_BYTES = 20 * 1024 * 1024  # of one PNG
-LONGEST_IN_A_LIST = 64 * 1024  # bytes; GetAnnotation shows every mask whole
 _GREY, _PALETTE = 0, 3
 
 
@@ -52,7 +51,7 @@ def blob_of(mask: resources_pb2.Mask) -> str:
 
 
 def show(regions: Iterable[resources_pb2.Region], read: Callable[[str], bytes], address: Callable[[str], str]) -> None:
-    """Puts address and bytes where stored messages hold hashes; `read` gives b"" for what a list leaves out."""
+    """Puts address and bytes where stored messages hold hashes."""
     for region in regions:
         if region.region_info.HasField("mask"):
             image = region.region_info.mask.image
