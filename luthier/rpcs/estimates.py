@@ -28,6 +28,7 @@ from luthier.store.models import ModelRow
 
 PLATFORM_KEYS = ("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent")
 MOST_INPUTS = 1_000_000_000
+MOST_GFLOPS_ON_CPU = 750.0  # of one batch, forward: what is dearer would keep a processor from training for minutes
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ def estimate(
     costs = training_time.scaled(near, work) if near else training_time.assumed(device, kind, work)
     source = f"scaled from a measurement of {near.template}" if near else "nothing was measured on this machine yet"
     seconds = training_time.training_seconds(work, costs)
-    return Estimate(seconds, f"first estimate: {source}", _payload(template, values, work, size, device))
+    too_dear = kind == "cpu" and template.gflops_for(values) * work.batch_size > MOST_GFLOPS_ON_CPU
+    payload = None if too_dear else _payload(template, values, work, size, device)
+    return Estimate(seconds, f"first estimate: {source}", payload)
 
 
 def ask_for_measurement(ctx: Context, payloads: list[dict[str, Any]]) -> None:

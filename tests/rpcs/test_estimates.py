@@ -112,6 +112,14 @@ def test_another_batch_size_is_a_first_estimate_and_is_measured_once(ready: Cont
     assert jobs.claim(ready.database, "w", "training") is None, "one that runs is not asked for again"
 
 
+def test_what_would_keep_a_processor_for_minutes_is_not_measured(ready: Context) -> None:
+    answer = ask(ready, just("MMDetection_FasterRCNN"), count=100)
+    assert "first estimate" in answer.status.details
+    assert jobs.claim(ready.database, "w", "training") is None
+    assert ask(ready, just("luthier_tiny_resnet"), count=100).status.details
+    assert jobs.claim(ready.database, "w", "training") is not None
+
+
 def test_a_calibration_that_failed_is_not_asked_for_again_at_once(ready: Context) -> None:
     ask(ready, just(TINY), count=10)
     job = jobs.claim(ready.database, "w", "training")
