@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup test fuzz chaos canaries wire docs bench scale system-packages clean
+.PHONY: demo setup test fuzz chaos java canaries wire docs bench scale system-packages clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m luthier.commands.demo
@@ -18,11 +18,15 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy luthier
 	$(BIN)/python -m pytest
 
-chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises: half an hour
+chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises: some 15 minutes
 	$(BIN)/python -m pytest tests/chaos --chaos --timeout=3600 -s
 
 canaries: $(VENV)/.installed-dev  # the fetcher in a network of its own, where private addresses wait for it
 	unshare --user --map-root-user --net $(BIN)/python -m tests.worker.canaries
+
+java: $(VENV)/.installed-dev  # needs root for its Debian packages; compiles for a minute or two
+	apt-get update -q && grep -v '^#' packages.java.debian | xargs apt-get install -qy --no-install-recommends
+	$(BIN)/python -m pytest tests/e2e/java/check_java.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training.py

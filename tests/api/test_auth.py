@@ -1,15 +1,28 @@
 """Group A of the bad inputs: who is let in, and what the others are told. Next: `test_authorization`, the matrix."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import delete
 
 from luthier.api.throttle import MOST_ADDRESSES, WRONG_PER_MINUTE, Throttle, ThrottledWrong
-from luthier.store import tokens
-from tests.api.conftest import Running
+from luthier.store import tables, tokens
+from tests.api.conftest import Running, running, settings_for
 
 ME = "/v2/users/me"
 MODEL = "/v2/users/me/apps/a/models/m"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """On SQLite a token is looked up again after each commit, on PostgreSQL at every call."""
+    folder = tmp_path_factory.mktemp(f"auth-{request.param}")
+    if request.param == "sqlite":
+        yield from running(settings_for(folder))
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield from running(settings_for(folder, LUTHIER_DATABASE_URL=url))
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +70,7 @@ def test_bad_A4_wrong_checksum_needs_no_look_up(server: Running, monkeypatch: py
 def test_bad_A5_unknown_token(server: Running) -> None:
     text, id = server.make_token(["All"])
     with server.database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM tokens WHERE id = ?", (id,))
+        connection.execute(delete(tables.tokens).where(tables.tokens.c.id == id))
     answer = server.ask("GET", ME, token=text)
     assert (answer.status, answer.code) == (401, 11009)
 
@@ -83,7 +96,7 @@ def test_bad_A5_A6_revoked_and_unknown_read_alike(server: Running) -> None:
     """The codes differ, the words tell nothing more."""
     unknown, id = server.make_token(["All"])
     with server.database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM tokens WHERE id = ?", (id,))
+        connection.execute(delete(tables.tokens).where(tables.tokens.c.id == id))
     revoked, id = server.make_token(["All"])
     with server.database.write() as connection:
         tokens.revoke(connection, id)
