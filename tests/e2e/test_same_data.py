@@ -243,14 +243,18 @@ def kept(server: Server, app: str) -> dict[str, Any]:
 def _bytes(data: resources_pb2.Data) -> bytes:
     if data.HasField("text"):
         return data.text.raw.encode()
-    with urllib.request.urlopen(data.image.url, timeout=30) as answer:
+    return _fetched(data.image.url)
+
+
+def _fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         return bytes(answer.read())
 
 
 def _region(region: resources_pb2.Region) -> tuple[str, str, tuple[int, ...]]:
     concept, info = region.data.concepts[0].id, region.region_info
     if info.HasField("mask"):
-        pixels = np.asarray(Image.open(io.BytesIO(info.mask.image.base64), formats=["PNG"]))
+        pixels = np.asarray(Image.open(io.BytesIO(_fetched(info.mask.image.url)), formats=["PNG"]))
         return "mask", concept, _packed(pixels > 0)
     box = info.bounding_box
     return "box", concept, _pixels((box.left_col, box.top_row, box.right_col, box.bottom_row))
@@ -303,8 +307,7 @@ def exported(server: Server, app: str, dataset: str) -> bytes:
         )
     )
     until(lambda: client.PutDatasetVersionExports(**asked).exports[0].status.code == 64200)
-    with urllib.request.urlopen(client.PutDatasetVersionExports(**asked).exports[0].url, timeout=30) as answer:
-        return bytes(answer.read())
+    return _fetched(client.PutDatasetVersionExports(**asked).exports[0].url)
 
 
 def _read_region(region: Region) -> tuple[str, str, tuple[int, ...]]:
