@@ -80,6 +80,12 @@ def bob(template: tuple[World, str, str], tmp_path: Path) -> Iterator[Bob]:
     own.database.close()
 
 
+@pytest.fixture
+def reader(template: tuple[World, str, str]) -> Bob:
+    """For tests whose calls change nothing: on rows that they share."""
+    return Bob(*template)
+
+
 def ids_of(method: Method) -> list[str]:
     """Fields of the entry's request that name one thing each."""
     return [name for name, value in ENTRIES[method.name].asks.items() if name.endswith("id") and isinstance(value, str)]
@@ -168,17 +174,16 @@ def test_bad_B2_B3_B4_odd_ids_are_given_to_nothing(bob: Bob, method: Method) -> 
     for odd in [*ODD, *([] if method.name in LABELLED else OTHERS)]:
         answer = bob.ask(method, **{field: [{**item, "id": odd}]})
         check_manners(answer)
-        new = bob.world.rows() - before
-        assert len(odd) < 4 or not any(repr(odd[:200])[1:-1] in text for _, text in new)
-        if method.name not in NAMED_BY_THE_SERVER:
-            assert 10000 not in refused(answer), odd[:20]
-            assert {name for name, _ in new} <= {"input_jobs"}, odd[:20]
+        assert method.name in NAMED_BY_THE_SERVER or 10000 not in refused(answer), odd[:20]
+    new = bob.world.rows() - before
+    assert method.name in NAMED_BY_THE_SERVER or {name for name, _ in new} <= {"input_jobs"}
+    assert not any(repr(odd[:200])[1:-1] in text for odd in ODD if len(odd) > 3 for _, text in new)
 
 
 @those(ids_of)
-def test_bad_B8_what_is_not_there_is_404(bob: Bob, method: Method) -> None:
+def test_bad_B8_what_is_not_there_is_404(reader: Bob, method: Method) -> None:
     for name in ids_of(method):
-        answer = bob.ask(method, **{name: "nowhere"})
+        answer = reader.ask(method, **{name: "nowhere"})
         assert answer.http_status == (400 if name == "status_code_id" else 404), words(answer)
         assert answer.code in NOT_THERE | {11102} and "nowhere" in words(answer)
 
@@ -203,8 +208,8 @@ def turned_to(bob: Bob, method: Method, **page: int) -> Answer:
 
 
 @those(paged)
-def test_bad_B10_page_zero_is_the_first(bob: Bob, method: Method) -> None:
-    first, zero = turned_to(bob, method, page=1), turned_to(bob, method, page=0, per_page=0)
+def test_bad_B10_page_zero_is_the_first(reader: Bob, method: Method) -> None:
+    first, zero = turned_to(reader, method, page=1), turned_to(reader, method, page=0, per_page=0)
     for answer in (first, zero):
         assert answer.code == 10000
         answer.message.ClearField("status")
@@ -213,18 +218,18 @@ def test_bad_B10_page_zero_is_the_first(bob: Bob, method: Method) -> None:
 
 
 @those(paged)
-def test_bad_B11_per_page_has_a_maximum(bob: Bob, method: Method) -> None:
+def test_bad_B11_per_page_has_a_maximum(reader: Bob, method: Method) -> None:
     for per_page in (1001, 2**31, 2**32 - 1):
-        answer = turned_to(bob, method, per_page=per_page)
+        answer = turned_to(reader, method, per_page=per_page)
         assert (answer.code, answer.http_status) == (11105, 400), words(answer)
         assert "maximum 1000" in words(answer)
-    assert turned_to(bob, method, per_page=1000).code == 10000
+    assert turned_to(reader, method, per_page=1000).code == 10000
 
 
 @those(paged)
-def test_bad_B12_pages_beyond_the_end_are_empty(bob: Bob, method: Method) -> None:
+def test_bad_B12_pages_beyond_the_end_are_empty(reader: Bob, method: Method) -> None:
     for page in (2**31, 2**32 - 1, 1000):
-        answer = turned_to(bob, method, page=page, per_page=1000)
+        answer = turned_to(reader, method, page=page, per_page=1000)
         assert answer.code == 10000, words(answer)
         filled = {field.name for field, _ in answer.message.ListFields()}
         assert filled <= {"status", "page", "per_page"} or method.name == "StreamInputs"
@@ -275,32 +280,32 @@ def test_bad_C18_unknown_actions(bob: Bob, method: Method) -> None:
 
 
 @served
-def test_bad_C16_numbers_that_no_enum_knows(bob: Bob, method: Method) -> None:
+def test_bad_C16_numbers_that_no_enum_knows(reader: Bob, method: Method) -> None:
     """Over REST the reader refuses them; gRPC carries them to the call, which must not stumble."""
     for field in method.request.DESCRIPTOR.fields:
         if field.enum_type is not None:
-            request = request_of(method, ENTRIES[method.name], BOB, THEIRS, **bob.asks(method))
+            request = request_of(method, ENTRIES[method.name], BOB, THEIRS, **reader.asks(method))
             if field.is_repeated:
                 getattr(request, field.name).append(99_999_999)
             else:
                 setattr(request, field.name, 99_999_999)
-            answer = bob.world.ask(method, request, bob._token)
+            answer = reader.world.ask(method, request, reader._token)
             check_manners(answer)
             assert answer.http_status == 400, (field.name, answer.code)
 
 
 @served
-def test_bad_C20_an_empty_request_is_answered(bob: Bob, method: Method) -> None:
-    answer = bob.world.ask(method, method.request(), bob._token)
+def test_bad_C20_an_empty_request_is_answered(reader: Bob, method: Method) -> None:
+    answer = reader.world.ask(method, method.request(), reader._token)
     check_manners(answer)
 
 
 @those(lambda method: ENTRIES[method.name].app and "user_app_id" in method.request.DESCRIPTOR.fields_by_name)
-def test_bad_I20_an_app_must_be_named(bob: Bob, method: Method) -> None:
+def test_bad_I20_an_app_must_be_named(reader: Bob, method: Method) -> None:
     if ENTRIES[method.name].catalog:
         return
-    request = request_of(method, Entry(bob.asks(method)), BOB, "")
-    answer = bob.world.ask(method, request, bob._token)
+    request = request_of(method, Entry(reader.asks(method)), BOB, "")
+    answer = reader.world.ask(method, request, reader._token)
     # of all the user's apps, where none is named
     lists = {"ListModels", "PostModelsSearches", "ListDatasets", "MyScopes", "PatchApp"}
     assert answer.code == 11102 or method.name in lists, words(answer)
