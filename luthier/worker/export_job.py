@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from luthier.errors import LuthierError
+from luthier.errors import LuthierError, TryAgain
 from luthier.store import exports, jobs, snapshots
 from luthier.store.exports import Export, Format
 from luthier.store.jobs import Job
@@ -46,6 +46,8 @@ class ExportJob:
             exports.begin(connection, asked.seq)
         try:
             _export(work, asked, version)
+        except TryAgain:  # the database was busy: another attempt
+            raise
         except LuthierError as error:  # what the data cannot be made into stays so
             with work.database.write() as connection:
                 exports.failed(connection, asked.seq, error.details)

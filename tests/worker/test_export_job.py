@@ -190,6 +190,23 @@ def test_an_input_that_was_deleted_since_is_still_exported(kept: World, start_wo
     assert len(list((tmp_path / "images").iterdir())) == len(examples)
 
 
+TEXT = 'Zwei Zeilen\r\nmit "Zitat" 😀\n'
+
+
+def test_texts_are_written_out_to_the_letter(world: World, start_worker: Start) -> None:
+    world.add_inputs([("note", TEXT.encode())])
+    with world.database.write() as connection:
+        connection.execute(update(inputs).values(kind="text", width=0, height=0, format="TEXT"))
+    start_worker()
+    version = world.snapshot()
+    (one,) = batches(archive(world, version, Format.CLARIFAI_DATA_PROTOBUF))
+    assert one.data.text.raw == TEXT and not one.data.HasField("image")
+    zip = archive(world, version, Format.CLARIFAI_DATA_JSON)
+    assert json.loads(zip.read(zip.namelist()[1]))["inputs"][0]["data"]["text"]["raw"] == TEXT
+    failed = ended(world, export(world, version, Format.COCO))
+    assert failed.status == Status.FAILED and "is a text, which COCO cannot hold" in failed.details
+
+
 def test_a_version_that_failed_fails_its_export(kept: World, start_worker: Start) -> None:
     version = kept.add_dataset_version()
     with kept.database.write() as connection:

@@ -67,7 +67,7 @@ def _one(frozen: Frozen, example: Example, known: Known, names: dict[str, str]) 
         width=example.width,
         height=example.height,
         format=known.format,
-        text=example.text or (frozen.path(example).read_text(encoding="utf-8") if text else ""),
+        text=example.text or (frozen.path(example).read_bytes().decode() if text else ""),
         concepts=tuple(ExportedConcept(id, names[id], value) for id, value in example.labels.items()),
         regions=tuple(_region(region, names) for region in example.regions),
         message=known.message,
