@@ -1,0 +1,148 @@
+"""Detector, segmenter and embedder as the guides use them: create, train, predict on unseen inputs, by gRPC and REST;
+then the guide's incremental training of MMDetection_SSD.
+"""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.client import Client, curl, until
+from tests.e2e.conftest import Server
+from tests.recipes import scenes
+
+APP = "visual-types"
+CONCEPTS = [{"id": name} for name in scenes.CONCEPTS]
+QUICK = {"num_epochs": 1.0, "batch_size": 4.0, "image_size": [64.0], "pretrained_weights": "None", "num_gpus": 0.0}
+UNSEEN = scenes.png(scenes.scene(np.random.default_rng(99))[0])
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Client:
+    """An app with twelve scenes: a box and a mask around each object, and a label of the whole for embedders."""
+    client = Client(server, APP)
+    client.PostApps(apps=[{"id": APP}])
+    client.PostConcepts(concepts=[{"id": name, "name": name} for name in (*scenes.CONCEPTS, "face", "one", "two")])
+    generator = np.random.default_rng(5)
+    drawn = [scenes.scene(generator) for _ in range(12)]
+    client.PostInputs(
+        inputs=[
+            {
+                "id": f"scene-{number}",
+                "data": {
+                    "image": {"base64": scenes.png(pixels)},
+                    "concepts": [{"id": ("one", "two")[number % 2], "value": 1.0}],
+                },
+            }
+            for number, (pixels, _) in enumerate(drawn)
+        ]
+    )
+    until(lambda: client.GetInputCount().counts.to_process == 0)
+    for number, (_, shapes) in enumerate(drawn):
+        regions = [region for concept, mask in shapes for region in described(concept, mask)]
+        client.PostAnnotations(annotations=[{"input_id": f"scene-{number}", "data": {"regions": regions}}])
+    return client
+
+
+def described(concept: str, mask: scenes.Mask) -> list[dict[str, Any]]:
+    """A mask of the concept, and boxes of it and of "face", as the guide calls its only concept."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = {
+        "top_row": rows[0] / height, "bottom_row": (rows[-1] + 1) / height,
+        "left_col": columns[0] / width, "right_col": (columns[-1] + 1) / width,
+    }  # fmt: skip
+    file = scenes.png(mask.astype(np.uint8) * 255)
+    return [
+        *({"region_info": {"bounding_box": box}, "data": {"concepts": [{"id": name, "value": 1.0}]}}
+          for name in (concept, "face")),
+        {"region_info": {"mask": {"image": {"base64": file}}}, "data": {"concepts": [{"id": concept, "value": 1.0}]}},
+    ]  # fmt: skip
+
+
+def trained(
+    client: Client, model_id: str, model_type: str, params: dict[str, Any], concepts: list[dict[str, str]]
+) -> Any:
+    client.PostModels(models=[{"id": model_id, "model_type_id": model_type}])
+    return again(client, model_id, {"params": params}, concepts)
+
+
+def again(client: Client, model_id: str, train_info: dict[str, Any], concepts: list[dict[str, str]]) -> Any:
+    version = {"train_info": train_info, "output_info": {"data": {"concepts": concepts}}}
+    queued = client.PostModelVersions(model_id=model_id, model_versions=[version]).model.model_version
+    assert queued.status.code == 21103
+    return client.trained(model_id, queued.id)
+
+
+def predicted(client: Client, server: Server, model_id: str) -> tuple[Any, dict[str, Any]]:
+    """The data of one output, over gRPC and over REST."""
+    output = client.PostModelOutputs(model_id=model_id, inputs=[{"data": {"image": {"base64": UNSEEN}}}]).outputs[0]
+    body = {"inputs": [{"data": {"image": {"base64": base64.b64encode(UNSEEN).decode()}}}]}
+    code, answer = curl(server, "POST", f"/v2/users/{server.user_id}/apps/{APP}/models/{model_id}/outputs", body)
+    assert (code, answer["status"]["code"], output.status.code) == (200, 10000, 10000)
+    return output.data, answer["outputs"][0]["data"]
+
+
+def test_a_detector_draws_boxes(server: Server, client: Client) -> None:
+    version = trained(
+        client,
+        "finder",
+        "visual-detector",
+        {"template": "luthier_tiny_detector", **QUICK, "num_epochs": 12.0},
+        CONCEPTS,
+    )
+    assert version.metrics.summary.mean_avg_precision_iou_50 >= version.metrics.summary.mean_avg_precision_iou_range
+    by_grpc, by_rest = predicted(client, server, "finder")
+    assert len(by_grpc.regions) == len(by_rest.get("regions", []))
+    for region in by_grpc.regions:
+        box = region.region_info.bounding_box
+        assert 0 <= box.left_col < box.right_col <= 1 and 0 <= box.top_row < box.bottom_row <= 1
+        assert region.data.concepts[0].id in scenes.CONCEPTS and region.id
+    values = [region.value for region in by_grpc.regions]
+    assert values == sorted(values, reverse=True)
+    model = {"model_version": {"output_info": {"params": {"detection_threshold": 1.0}}}}
+    inputs = [{"data": {"image": {"base64": UNSEEN}}}]
+    assert not client.PostModelOutputs(model_id="finder", inputs=inputs, model=model).outputs[0].data.regions
+
+
+def test_a_segmenter_gives_a_mask_for_each_concept(server: Server, client: Client) -> None:
+    params = {"template": "luthier_tiny_segmenter", **QUICK, "num_epochs": 12.0}
+    trained(client, "cutter", "visual-segmenter", params, CONCEPTS)
+    by_grpc, by_rest = predicted(client, server, "cutter")
+    assert len(by_grpc.regions) == len(by_rest.get("regions", []))
+    for region in by_grpc.regions:
+        mask = Image.open(io.BytesIO(region.region_info.mask.image.base64))
+        assert (mask.format, mask.size) == ("PNG", (scenes.WIDTH, scenes.HEIGHT))
+
+
+def test_an_embedder_gives_a_vector(server: Server, client: Client) -> None:
+    params = {
+        "template": "Clarifai_InceptionBatchNorm", "num_epochs": 15.0, "batch_size": 4.0, "image_size": 32.0,
+        "pretrained_weights": "None", "logreg": 0.0,
+    }  # fmt: skip
+    trained(client, "vectors", "visual-embedder", params, [{"id": "one"}, {"id": "two"}])
+    by_grpc, by_rest = predicted(client, server, "vectors")
+    vector = by_grpc.embeddings[0]
+    assert vector.num_dimensions == len(vector.vector) == 1024
+    assert np.linalg.norm(vector.vector) == pytest.approx(1, abs=1e-3)
+    assert by_rest["embeddings"][0]["vector"] == pytest.approx(list(vector.vector), abs=1e-3)
+
+
+def test_the_guides_incremental_training(server: Server, client: Client) -> None:
+    """One more epoch for MMDetection_SSD with the single concept face, from a version that is named."""
+    small = {"template": "MMDetection_SSD", "batch_size": 4.0, "image_size": [64.0], "num_gpus": 0.0}
+    face = [{"id": "face"}]
+    first = trained(
+        client, "detection-test", "visual-detector", {**small, "num_epochs": 1.0, "pretrained_weights": "None"}, face
+    )
+    resumed = {"id": "detection-test", "model_version": {"id": first.id}}
+    second = again(
+        client,
+        "detection-test",
+        {"params": {**small, "num_epochs": 1.0, "pretrained_weights": "None"}, "resume_from_model": resumed},
+        face,
+    )
+    assert second.id != first.id
