@@ -1,4 +1,4 @@
-"""PostModelOutputs: what a trained version says of pictures. Next: `prediction_settings`, then `predictors/client`.
+"""PostModelOutputs: what a trained version says of inputs. Next: `prediction_settings`, then `predictors/client`.
 
 No transaction is open while the model works.
 """
@@ -10,6 +10,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.resources_pb2 import Data
 from clarifai_grpc.grpc.api.status import status_pb2
 
+from luthier.catalog.model_type import model_type
 from luthier.errors import (
     InvalidPredictRequest,
     LuthierError,
@@ -50,8 +51,9 @@ def PostModelOutputs(ctx: Context, request: service_pb2.PostModelOutputsRequest)
         version = _trained(connection, model, request.version_id or request.model.model_version.id)
     settings = _settings(ctx, version, request.model.model_version.output_info)
     contents = with_bytes(ctx, request.inputs)
-    checked = attempt(contents, lambda sent: _picture(sent, ctx.settings.max_input_mb))
-    answers = _predicted(ctx, version, settings, checked)
+    kind = model_type(version.model_type).input_fields[0]
+    checked = attempt(contents, lambda sent: _content(sent, kind, ctx.settings.max_input_mb))
+    answers = _predicted(ctx, version, settings, kind, checked)
     outputs = [_output(model, version, sent, answer) for sent, answer in zip(request.inputs, answers, strict=True)]
     return service_pb2.MultiOutputResponse(status=_whole_status(answers), outputs=outputs)
 
@@ -63,7 +65,7 @@ def _asks_for_signatures(inputs: Sequence[resources_pb2.Input]) -> bool:
 
 def _no_signatures(sent: resources_pb2.Input) -> service_pb2.MultiOutputResponse:
     """The answer that makes the SDK use its ordinary predict calls; it wants an output even so."""
-    refusal = status_of_error(UnsupportedFormat("models here have no method signatures; send pictures"))
+    refusal = status_of_error(UnsupportedFormat("models here have no method signatures; send pictures or texts"))
     output = resources_pb2.Output(id=new_id(), status=refusal, created_at=timestamp(now()))
     return service_pb2.MultiOutputResponse(status=refusal, outputs=[output])
 
@@ -98,29 +100,36 @@ def _settings(ctx: Context, version: Version, asked: resources_pb2.OutputInfo) -
     return settings_for(stored, asked, version.request["concepts"], ctx.settings.max_concepts_per_model)
 
 
-def _picture(sent: resources_pb2.Input | LuthierError, max_mb: int) -> bytes:
-    """The bytes of one input's picture; only its header is read here."""
+def _content(sent: resources_pb2.Input | LuthierError, kind: str, max_mb: int) -> bytes:
+    """The bytes of what one input holds, "image" or "text"; of a picture only the header is read here."""
     if isinstance(sent, LuthierError):
         raise sent
     kinds = [name for name in ("image", "text", "video", "audio") if sent.data.HasField(name)]
     if not kinds:
-        raise InvalidPredictRequest("data.image is missing; send the picture's bytes as data.image.base64")
-    if kinds != ["image"]:
-        raise UnsupportedFormat(f"data holds {' and '.join(kinds)}; this model reads pictures: send data.image alone")
+        raise InvalidPredictRequest(f"data.{kind} is missing; {_TO_SEND[kind]}")
+    if kinds != [kind]:
+        reads = {"image": "pictures", "text": "texts"}[kind]
+        raise UnsupportedFormat(f"data holds {' and '.join(kinds)}; this model reads {reads}: send data.{kind} alone")
+    if kind == "text":
+        return media.read_text(sent.data.text.raw.encode(), max_mb)
     data: bytes = sent.data.image.base64
     media.read_image(data, max_mb)
     return data
 
 
+_TO_SEND = {
+    "image": "send the picture's bytes as data.image.base64",
+    "text": "send the text as data.text.raw",
+}
+
+
 def _predicted(
-    ctx: Context, version: Version, settings: PredictionSettings, checked: Sequence[bytes | LuthierError]
+    ctx: Context, version: Version, settings: PredictionSettings, kind: str, checked: Sequence[bytes | LuthierError]
 ) -> list[Data | LuthierError]:
     """An answer or error for each input, in order. Raises ModelLoading, ModelBusy and PredictionFailed for all."""
-    pictures = [item for item in checked if isinstance(item, bytes)]
+    good = [item for item in checked if isinstance(item, bytes)]
     folder = ctx.settings.runs_folder / version.run_folder
-    values = iter(
-        ctx.predictors.predict(folder, version.checkpoint, "image", pictures, WAIT_SECONDS) if pictures else ()
-    )
+    values = iter(ctx.predictors.predict(folder, version.checkpoint, kind, good, WAIT_SECONDS) if good else ())
     return [item if isinstance(item, LuthierError) else _answer(next(values), version, settings) for item in checked]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from luthier.catalog import weights
 from luthier.catalog.model_type import find_template
 from luthier.errors import LuthierError, TrainingFailed
 from luthier.runs import launch
@@ -56,7 +57,7 @@ class CalibrationJob:
 
     def _measure(self, work: Work, folder: Path) -> None:
         spec = _spec(work, work.job.payload)
-        run = prepare(folder, spec, [])
+        run = prepare(folder, spec, [], _assets(work, spec))
         engine = launch.start(run, ESTIMATE)
         finished = _finished(work, engine)
         device = str(run.report()["device"])
@@ -117,6 +118,12 @@ def _spec(work: Work, payload: dict[str, Any]) -> RunSpec:
         disk_reserve_mb=work.settings.disk_reserve_mb,
         estimate_only=True,
     )
+
+
+def _assets(work: Work, spec: RunSpec) -> list[Path]:
+    """What a language model needs beside its weights, where the weights are here; its size stands in them."""
+    name = find_template(spec.model_type, spec.template).weights(spec.hyperparameters)
+    return weights.assets(work.settings.weights_folder, name) if name else []
 
 
 def _calibration(work: Work, spec: RunSpec, run: RunFolder, finished: Finished) -> Calibration:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.catalog import weights
-from luthier.catalog.model_type import find_template
+from luthier.catalog.model_type import find_template, model_type
 from luthier.catalog.plan import Plan
 from luthier.catalog.template import Template
 from luthier.data.check import CheckReport, check_examples
@@ -47,7 +47,7 @@ def prepare_run(work: Work, version: Version) -> RunFolder:
         note(run, f"Warning: {warning}.")
     work.lease.check()
     spec = _spec(work, version, template, values, plan, concepts)
-    return prepare(run.path, spec, _wanted(manifest, concepts, plan, frozen))
+    return prepare(run.path, spec, _wanted(manifest, concepts, plan, frozen), _assets(work, version, spec))
 
 
 def _spec(
@@ -162,6 +162,15 @@ def _require_weights(work: Work, run: RunFolder, name: str) -> None:
             raise
         note(run, f"The weights {name} are not here yet; fetching them.")
         weights_pull.pull(work.settings.weights_folder, name)
+
+
+def _assets(work: Work, version: Version, spec: RunSpec) -> list[Path]:
+    """What a language model needs beside its weights: of the model that training goes on from, else of the base."""
+    if "text" not in model_type(version.model_type).input_fields:
+        return []
+    if spec.resume_from:
+        return sorted(RunFolder(Path(spec.resume_from).parents[1]).assets.iterdir())
+    return weights.assets(work.settings.weights_folder, spec.weights)
 
 
 def _resume_from(work: Work, wanted: dict[str, str] | None) -> str:

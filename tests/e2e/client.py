@@ -59,6 +59,12 @@ class Client:
         assert version.status.code == 21100, version.status
         return version
 
+    def outputs(self, model_id: str, inputs: list[dict[str, Any]]) -> Any:
+        """What the model says; a model that is still loading is asked again, as its answer says."""
+        asked = {"model_id": model_id, "inputs": inputs, "success": False}
+        until(lambda: self.PostModelOutputs(**asked).status.code != 21355, 120)
+        return self.PostModelOutputs(**{**asked, "success": True}).outputs
+
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
