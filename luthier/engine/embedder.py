@@ -37,7 +37,9 @@ class Embedder(nn.Module):
         return {f"head.concepts.{name}": plain_rows(classes) for name, _ in self.head["concepts"].named_parameters()}
 
     def forward(self, images: Tensor) -> Tensor:
-        return functional.normalize(self._features(images).float(), dim=1)
+        features = self._features(images).float()
+        largest = features.detach().abs().amax(1, keepdim=True).clamp(min=1e-12)  # so that no square overflows
+        return functional.normalize(features / largest, dim=1)
 
     def logits(self, images: Tensor, targets: Tensor | None = None) -> Tensor:
         """(B, classes). With a margin: scaled cosines, those of `targets` (B, classes) as if the angle were wider."""
