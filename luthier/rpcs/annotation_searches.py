@@ -6,6 +6,7 @@ Ranking by likeness needs an embedding of every region, which this version does 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from luthier.errors import InvalidRequest, shown
 from luthier.rpcs import codes
@@ -86,11 +87,15 @@ def _filter_of(sent: resources_pb2.Filter) -> Filter:
         input_status=sent.input.status.code or None,
         labels=tuple(_label_of(concept) for concept in note.data.concepts),
         datasets=datasets,
-        since=times.start_time.ToNanoseconds() / 1e9 if times.HasField("start_time") else None,
-        before=times.end_time.ToNanoseconds() / 1e9 if times.HasField("end_time") else None,
+        since=_seconds(times.start_time) if times.HasField("start_time") else None,
+        before=_seconds(times.end_time) if times.HasField("end_time") else None,
         judge=_holding(note) if note.annotation_info.fields or note.data.metadata.fields else None,
         negate=sent.negate,
     )
+
+
+def _seconds(time: Timestamp) -> float:
+    return float(time.seconds + time.nanos / 1e9)
 
 
 def _one(value: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def PostAnnotations(ctx: Context, request: service_pb2.PostAnnotationsRequest) -
     batch = batch_of(request.annotations, "annotations")
     sent = attempt(batch, _New)
     sent = with_spans_checked(ctx, request.user_app_id, sent, lambda new: new.input_id, lambda new: new.regions)
-    keep_masks(ctx, [new.regions for new in sent if isinstance(new, _New)])
+    keep_masks(ctx, request.user_app_id, [new.regions for new in sent if isinstance(new, _New)])
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         results = _add(ctx, connection, app, _Adding(connection, app, sent).checked(sent))
@@ -80,7 +80,7 @@ def PatchAnnotations(ctx: Context, request: service_pb2.PatchAnnotationsRequest)
     changes = attempt(batch, annotation_patches.read)
     if action != "remove":
         changes = with_spans_checked(ctx, request.user_app_id, changes, lambda one: one.key[0], lambda one: one.regions)
-        keep_masks(ctx, [change.regions for change in changes if isinstance(change, Change)])
+        keep_masks(ctx, request.user_app_id, [change.regions for change in changes if isinstance(change, Change)])
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         results = _patch(connection, app, changes, action)

@@ -60,6 +60,7 @@ def PostInputs(ctx: Context, request: service_pb2.PostInputsRequest) -> service_
     with ctx.database.read() as connection:
         app_of(ctx, connection, request.user_app_id)  # before anything is written for it
     checked = _on_disk(ctx, attempt(batch, lambda item: read(ctx, item)))
+    keep_masks(ctx, request.user_app_id, [item.sent.regions for item in checked if isinstance(item, Stored)])
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         job = inputs.input_job(connection, app.seq, job_id) if job_id else None
@@ -99,7 +100,7 @@ def PatchInputs(ctx: Context, request: service_pb2.PatchInputsRequest) -> servic
         changes = with_spans_checked(
             ctx, request.user_app_id, changes, lambda one: one.sent.id, lambda one: one.regions
         )
-        keep_masks(ctx, [change.regions for change in changes if isinstance(change, Change)])
+        keep_masks(ctx, request.user_app_id, [change.regions for change in changes if isinstance(change, Change)])
     with ctx.database.write() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         results = attempt(changes, lambda change: _patch(ctx, connection, app, change, action))
@@ -156,7 +157,6 @@ def _on_disk(ctx: Context, checked: Sequence[Sent | LuthierError]) -> list[Store
     arrived = [item for item in checked if isinstance(item, Sent) and not item.content.url and not item.content.blob]
     blobs = iter(ctx.blobs.put_many([item.content.data for item in arrived]) if arrived else ())
     new = {id(item): next(blobs) for item in arrived}
-    keep_masks(ctx, [item.regions for item in checked if isinstance(item, Sent)])
     return [Stored(item, new.get(id(item), item.content.blob)) if isinstance(item, Sent) else item for item in checked]
 
 

@@ -19,10 +19,12 @@ Item = TypeVar("Item")
 Part = Callable[[Item], regions.Sent]
 
 
-def keep_masks(ctx: Context, sent: Iterable[regions.Sent]) -> None:
-    """Writes the PNGs where the messages say that they are. Raises DiskFull."""
+def keep_masks(ctx: Context, user_app_id: resources_pb2.UserAppIDSet, sent: Iterable[regions.Sent]) -> None:
+    """Writes the PNGs where the messages say that they are. Raises DiskFull, DoesNotExist for an app that is not."""
     pngs = [png for one in sent for png in one.pngs]
     if pngs:
+        with ctx.database.read() as connection:
+            app_of(ctx, connection, user_app_id)
         ctx.blobs.put_many(pngs)
 
 

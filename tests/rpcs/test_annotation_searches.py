@@ -132,3 +132,15 @@ def test_bad_B14_searches(ctx: Context, in_app: App) -> None:
         search(ctx, in_app, searches=[{"query": {"ranks": ranks}}])
     with pytest.raises(InvalidRequest, match="at most 32"):
         found(ctx, in_app, *([about(id="a")] * 33))
+
+
+def test_bad_B3_C14_odd_ids_and_times_find_nothing(ctx: Context, in_app: App) -> None:
+    for odd in ("\u202e", "x" * 10_000, "' OR 1=1--"):
+        for name in ("id", "inputId", "userId"):
+            assert found(ctx, in_app, about(**{name: odd})) == []
+        assert found(ctx, in_app, {"input": {"datasetIds": [odd]}}) == []
+        assert found(ctx, in_app, labelled(odd)) == []
+    request = service_pb2.PostAnnotationsSearchesRequest(user_app_id=in_app)
+    times = request.searches.add().query.filters.add().last_updated_time_range
+    times.start_time.seconds, times.start_time.nanos = 2**63 - 1, -5
+    assert list(PostAnnotationsSearches(ctx, request).hits) == []

@@ -9,6 +9,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from PIL import Image
 from sqlalchemy import delete, select
 
+from luthier.errors import DoesNotExist
 from luthier.rpcs.annotations import ListAnnotations
 from luthier.rpcs.context import Context
 from luthier.store import regions as stored
@@ -373,3 +374,10 @@ def test_a_region_message_is_what_was_sent(ctx: Context, in_app: App) -> None:
     made = send(ctx, in_app, sent).annotations[0]
     assert made.data.regions[0].region_info.point == point
     assert [(one.kind, one.points) for one in marked(ctx)] == [("point", (0.25, 0.5))]
+
+
+def test_masks_for_an_app_that_is_not_there_are_not_kept(ctx: Context, in_app: App) -> None:
+    kept = sum(path.is_file() for path in ctx.blobs.root.rglob("*"))
+    with pytest.raises(DoesNotExist):
+        send(ctx, App(user_id="me", app_id="nowhere"), masked(mask_png()))
+    assert sum(path.is_file() for path in ctx.blobs.root.rglob("*")) == kept

@@ -175,3 +175,19 @@ def test_files_of_masks_stay_as_long_as_their_annotation(world: World, digits: D
         connection.execute(update(annotations_table).values(status=24150))
     collection.collect(world.database, world.blobs, grace_seconds=-10)
     assert not world.blobs.exists(shas[0])
+
+
+def test_bad_F4_a_version_keeps_its_copy_of_a_concept_that_is_deleted(
+    world: World, digits: Digits, start_worker: Start
+) -> None:
+    (seq,) = world.add_inputs([("cat", digits[0][1])])
+    annotate(world, seq, RegionRow("box", BOX, {concept(world, "cat"): 1}))
+    start_worker()
+    first = world.snapshot()
+    before, counts = frozen(world, first)
+    with world.database.write() as connection:
+        connection.execute(delete(concepts))
+    assert frozen(world, first) == (before, counts)
+    assert (before[0].labels, before[0].regions[0].concept) == ({"cat": 1}, "cat")
+    (after,), _ = frozen(world, world.snapshot())
+    assert (after.labels, after.regions) == ({}, ())
