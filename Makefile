@@ -1,7 +1,8 @@
 # `make demo` sets everything up and runs the main job on real data; `make test` installs what the tests need and runs them,
-# `make test JOBS=2` file by file in two processes at once.
+# file by file in two processes at once: `make test JOBS=1` for one.
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,7 +18,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy luthier
-	$(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises: some 15 minutes
 	$(BIN)/python -m pytest tests/chaos --chaos --timeout=3600 -s

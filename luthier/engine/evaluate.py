@@ -19,9 +19,14 @@ from luthier.engine import checkpoint, loading
 from luthier.engine.devices import Device, choose
 from luthier.engine.recipe import Batch, Judge, Recipe, Scores, recipe_for
 from luthier.engine.session import Session, load_exactly
-from luthier.errors import InvalidRequest, LuthierError
+from luthier.errors import InvalidRequest, LuthierError, TrainingFailed
 from luthier.runs.manifest import SPLITS
 from luthier.runs.run import RunFolder, RunSpec
+
+NOT_FINITE = (
+    "the network gives values that are not finite (NaN or infinity) for this data; train with a smaller learning rate, "
+    "or with larger batches or pictures"
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,18 @@ def judge_split(
 
 
 def show_all(judge: Judge, recipe: Recipe, network: nn.Module, device: Device, batches: Iterable[Batch | None]) -> int:
-    """Shows the judge what the network says of every example that can be read; returns how many those were."""
+    """Shows the judge what the network says of every example that can be read; returns how many those were.
+
+    Raises TrainingFailed where the network gives values that are not finite: no metric would be true of it.
+    """
     network.eval()
     examples = 0
     for batch in batches:
         if batch is not None:
-            judge.add(predict_batch(recipe, network, device, batch), batch)
+            predicted = predict_batch(recipe, network, device, batch)
+            if not all_finite(predicted):
+                raise TrainingFailed(NOT_FINITE)
+            judge.add(predicted, batch)
             examples += len(next(iter(batch.values())))
     return examples
 
@@ -66,6 +77,10 @@ def predict_batch(recipe: Recipe, network: nn.Module, device: Device, batch: Bat
     with device.autocast():
         predicted = recipe.predict(network, there)
     return {name: tensor.cpu() for name, tensor in predicted.items()}
+
+
+def all_finite(tensors: Batch) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
 def load_served(spec: RunSpec, folder: Path, device: Device) -> tuple[Recipe, nn.Module]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from luthier.engine.devices import choose
-from luthier.engine.evaluate import load_served, predict_batch
+from luthier.engine.evaluate import NOT_FINITE, all_finite, load_served, predict_batch
 from luthier.engine.recipe import Answer, Encoded
 from luthier.errors import LuthierError, PredictionFailed, UnsupportedFormat, shown
 from luthier.runs.frames import read_frame, write_frame
@@ -55,7 +55,11 @@ class Predictor:
         answers: list[Answer] = []
         for start in range(0, len(encoded), LARGEST_BATCH):
             batch = self.recipe.collate(encoded[start : start + LARGEST_BATCH])
-            answers += self.recipe.answers(predict_batch(self.recipe, self.network, self.device, batch), batch)
+            predicted = predict_batch(self.recipe, self.network, self.device, batch)
+            if all_finite(predicted):
+                answers += self.recipe.answers(predicted, batch)
+            else:
+                answers += [{"error": PredictionFailed.code, "details": NOT_FINITE}] * len(next(iter(batch.values())))
         return answers
 
 

@@ -111,12 +111,7 @@ def claim(database: Database, owner: str, lane: str, kinds: Sequence[str] = ()) 
 
 def heartbeat(database: Database, job: Job, progress: int) -> Heartbeat:
     """Renews the lease and says whether the job is to be cancelled. New progress forgives earlier failures."""
-    values = {
-        "lease": jobs.c.lease + 1,
-        "heartbeat_at": now(),
-        "attempts_without_progress": case((jobs.c.progress < progress, 0), else_=jobs.c.attempts_without_progress),
-        "progress": case((jobs.c.progress < progress, progress), else_=jobs.c.progress),
-    }
+    values = {"lease": jobs.c.lease + 1, "heartbeat_at": now(), **_farther(progress)}
     renewed = update(jobs).where(_held(job)).values(**values).returning(jobs.c.cancel_requested, jobs.c.cancelled_by)
     with database.write() as connection:
         row = connection.execute(renewed).first()
@@ -127,6 +122,19 @@ def require(connection: Connection, job: Job) -> None:
     """Raises LeaseLost unless the job is still its owner's; holds it so until the transaction ends."""
     if connection.execute(select(jobs.c.seq).where(_held(job)).with_for_update()).first() is None:
         raise LeaseLost(f"job {job.seq}")
+
+
+def advance(connection: Connection, job: Job, progress: int) -> None:
+    """Notes how far the job has come, as `heartbeat` does; raises LeaseLost."""
+    if not connection.execute(update(jobs).where(_held(job)).values(**_farther(progress))).rowcount:
+        raise LeaseLost(f"job {job.seq}")
+
+
+def _farther(progress: int) -> dict[str, Any]:
+    return {
+        "attempts_without_progress": case((jobs.c.progress < progress, 0), else_=jobs.c.attempts_without_progress),
+        "progress": case((jobs.c.progress < progress, progress), else_=jobs.c.progress),
+    }
 
 
 def finish(connection: Connection, job: Job) -> None:

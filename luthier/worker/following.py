@@ -208,7 +208,7 @@ class _Follower:
         """True where there was text to copy, so there may be more."""
         text, seen = self._log.pending(whole=whole), self._seen
         with self._work.database.write() as connection:
-            jobs.require(connection, self._work.job)
+            jobs.advance(connection, self._work.job, self._work.lease.progress)
             progress = (seen.percent, seen.seconds_left, seen.details)
             if not versions.progress(connection, self._version.seq, *progress):
                 self._gone = versions.by_seq(connection, self._version.seq) is None

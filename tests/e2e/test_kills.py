@@ -88,10 +88,11 @@ def test_five_kills_end_with_the_same_bytes(server: Server, client: Client) -> N
 
     killed = train(client)
     rng = random.Random(1)
+    farthest = 0
     for victim in ("engine.train", "luthier worker", "engine.train", "luthier worker", "engine.train"):
         until(lambda: client.version("reader", killed).status.code == 21101, 60)
-        before = client.version("reader", killed).status.percent_completed
-        until(lambda floor=before: client.version("reader", killed).status.percent_completed > floor, 60)  # type: ignore[misc]
+        until(lambda floor=farthest: client.version("reader", killed).status.percent_completed > floor, 60)  # type: ignore[misc]
+        farthest = client.version("reader", killed).status.percent_completed
         time.sleep(rng.uniform(0.0, 1.0))
         if client.version("reader", killed).status.code == 21100:
             break

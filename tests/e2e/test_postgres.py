@@ -37,7 +37,7 @@ def test_the_main_job(server: Server, client: Client, digits: list[tuple[str, by
         model_id="reader",
         model_versions=[
             {
-                "train_info": {"params": {"template": "luthier_tiny_resnet", "num_epochs": 2}},
+                "train_info": {"params": {"template": "luthier_tiny_resnet", "num_epochs": 4}},
                 "output_info": {"data": {"concepts": [{"id": label} for label in "0123456789"]}},
             }
         ],

@@ -120,7 +120,7 @@ def test_a_segmenter_gives_a_mask_for_each_concept(server: Server, client: Clien
 
 def test_an_embedder_gives_a_vector(server: Server, client: Client) -> None:
     params = {
-        "template": "Clarifai_InceptionBatchNorm", "num_epochs": 15.0, "batch_size": 4.0, "image_size": 32.0,
+        "template": "Clarifai_InceptionBatchNorm", "num_epochs": 3.0, "batch_size": 8.0, "image_size": 64.0,
         "pretrained_weights": "None", "logreg": 0.0,
     }  # fmt: skip
     trained(client, "vectors", "visual-embedder", params, [{"id": "one"}, {"id": "two"}])

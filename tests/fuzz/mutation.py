@@ -1,11 +1,13 @@
 """Requests made wrong: fields set to what nobody expects, and the bytes of messages damaged. Next: `messages`."""
 
+import contextlib
 import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError
 
 LONGEST = 300_000  # bytes of one message
 
@@ -87,7 +89,9 @@ class Mutator:
         """To none, to two of the first, or beyond what a batch may hold."""
         first = items[0]
         del items[1 if self._draw.random() < 0.8 else 0 :]
-        items.extend([first] * self._draw.choice([0, 1, 128]))
+        more = self._draw.choice([0, 1, 128])
+        with contextlib.suppress(DecodeError):  # of a message that was made too deep to be copied
+            items.extend([first] * more)
 
     def _change_map(self, entries: Any) -> None:
         key = self._draw.choice(TEXTS)
