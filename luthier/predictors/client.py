@@ -1,13 +1,13 @@
 """Asks the predictors process for predictions over its unix socket. Standard library only. Next: `server`, who answers.
 
-One frame (`runs.frames`) each way: {"run", "checkpoint", "kind", "wait_seconds"} and the encoded items go out,
+One frame (`runs.frames`) each way: {"run", "checkpoint", "kind", "options", "wait_seconds"} and the items go out,
 {"outputs": [...]} or {"error": code, "details": text} comes back.
 """
 
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,16 +32,23 @@ class PredictorsClient:
         self._lock = threading.Lock()
 
     def predict(
-        self, run_folder: Path, checkpoint: str, kind: str, parts: Sequence[bytes], wait_seconds: float = 20.0
+        self,
+        run_folder: Path,
+        checkpoint: str,
+        kind: str,
+        parts: Sequence[bytes],
+        wait_seconds: float = 20.0,
+        options: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
-        """One dict per part, in order: {"values": [float per concept]} or {"error": code, "details": text}.
+        """One dict per part, in order, as `engine.predict` gives them: {"values": …} or {"error": code, "details": …}.
 
-        `checkpoint` is relative to the run folder; `kind` is "image"; `parts` are encoded files. Waits up to
-        `wait_seconds` for the model to be loaded. Raises ModelLoading (not loaded in time, or no predictors process),
-        ModelBusy (loaded, but not free in time, or its process died over this request) and PredictionFailed.
+        `checkpoint` is relative to the run folder; `kind` is "image" or "text"; `parts` are encoded files; `options`
+        (JSON) go to the model with each of them. Waits up to `wait_seconds` for the model to be loaded. Raises
+        ModelLoading (not loaded in time, or no predictors process), ModelBusy (loaded, but not free in time, or its
+        process died over this request) and PredictionFailed.
         """
-        run = str(run_folder.absolute())
-        header = {"run": run, "checkpoint": checkpoint, "kind": kind, "wait_seconds": wait_seconds}
+        where = {"run": str(run_folder.absolute()), "checkpoint": checkpoint}
+        header = {**where, "kind": kind, "options": dict(options or {}), "wait_seconds": wait_seconds}
         answer = self._ask(header, parts, wait_seconds)
         if "error" in answer:
             raise _KINDS.get(answer["error"], PredictionFailed)(answer.get("details", ""))

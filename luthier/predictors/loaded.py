@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -31,8 +31,9 @@ _T = TypeVar("_T")
 class Request:
     """At most BATCH items of one caller."""
 
-    def __init__(self, kind: str, parts: Sequence[bytes]) -> None:
+    def __init__(self, kind: str, parts: Sequence[bytes], options: Mapping[str, Any]) -> None:
         self.kind = kind
+        self.options = options
         self.parts = parts
         self.started = asyncio.Event()  # it was sent to the model's process, or has its answer
         self.answer: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
@@ -69,11 +70,13 @@ class Model:
         self._failure: tuple[float, LuthierError] | None = None
         self.task = asyncio.create_task(self._work())
 
-    async def predict(self, kind: str, parts: Sequence[bytes], wait_seconds: float) -> list[dict[str, Any]]:
+    async def predict(
+        self, kind: str, parts: Sequence[bytes], wait_seconds: float, options: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
         """Outputs in order; raises ModelLoading, ModelBusy, PredictionFailed."""
         outputs: list[dict[str, Any]] = []
         for start in range(0, len(parts), BATCH):
-            outputs += await self._ask(Request(kind, parts[start : start + BATCH]), wait_seconds)
+            outputs += await self._ask(Request(kind, parts[start : start + BATCH], options), wait_seconds)
         return outputs
 
     def retire(self) -> None:
@@ -155,14 +158,14 @@ class Model:
         return False
 
     def _next_batch(self) -> list[Request]:
-        """The oldest requests of one kind that fit into a frame; one that was tried before goes alone."""
+        """The oldest requests of one kind and options that fit into a frame; one that was tried before goes alone."""
         batch: list[Request] = []
         while self._waiting:
             request = self._waiting[0]
             if batch and (
                 request.attempts
                 or batch[0].attempts
-                or request.kind != batch[0].kind
+                or (request.kind, request.options) != (batch[0].kind, batch[0].options)
                 or len(request.parts) + sum(len(chosen.parts) for chosen in batch) > BATCH
             ):
                 break
@@ -177,9 +180,10 @@ class Model:
             return
         for request in batch:
             request.started.set()
+        kind, options = batch[0].kind, batch[0].options
         parts = [part for request in batch for part in request.parts]
         try:
-            outputs = await self._limited(process, PREDICT_SECONDS, lambda: process.predict(batch[0].kind, parts))
+            outputs = await self._limited(process, PREDICT_SECONDS, lambda: process.predict(kind, parts, options))
         except ModelProcessDied as death:
             _log.warning("%s", death)
             self._process = None

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
@@ -70,13 +70,15 @@ class ModelProcess:
         self.concepts, self.device = header.get("concepts", []), header.get("device", "")
         self.loaded = True
 
-    def predict(self, kind: str, parts: Sequence[bytes]) -> list[dict[str, Any]]:
+    def predict(
+        self, kind: str, parts: Sequence[bytes], options: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """One dict per part: {"values": […]} or {"error": code, "details": text}; loads first where that is left to do.
 
         Raises PredictionFailed (the model cannot be loaded, or refuses the whole request) and ModelProcessDied.
         """
         self.wait_until_loaded()
-        header = self._exchange({"kind": kind}, parts)
+        header = self._exchange({"kind": kind, "options": dict(options or {})}, parts)
         if "failed" in header:
             raise PredictionFailed(f"model {self.name}: {self._without_path(header['failed'])}")
         outputs: list[dict[str, Any]] = header["outputs"]

@@ -139,7 +139,7 @@ class Server:
         if not {"run", "checkpoint", "kind", "wait_seconds"} <= header.keys():
             raise InvalidPredictRequest("a request to the predictors needs run, checkpoint, kind and wait_seconds")
         model = self._models.of(Path(header["run"]), header["checkpoint"])
-        return await model.predict(header["kind"], parts, header["wait_seconds"])
+        return await model.predict(header["kind"], parts, header["wait_seconds"], header.get("options", {}))
 
 
 def _encoded(header: dict[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ def main() -> None:
         sys.exit(1)
     write_frame(out, {"ready": True, "concepts": [{"id": run.name, "name": run.name}], "device": "cpu"})
     while frame := read_frame(into):
-        _, parts = frame
+        header, parts = frame
         with (run / "batches").open("a") as file:
             file.write(f"{len(parts)}\n")
         time.sleep(behaviour.get("seconds", 0))
@@ -33,7 +33,8 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if b"hang" in parts:
             time.sleep(60)
-        write_frame(out, {"outputs": [_output(part, behaviour, checkpoint) for part in parts]})
+        outputs = [_output(part, behaviour, checkpoint) for part in parts]
+        write_frame(out, {"outputs": [{**output, "options": header["options"]} for output in outputs]})
 
 
 def _output(part: bytes, behaviour: dict, checkpoint: Path) -> dict:
