@@ -19,17 +19,19 @@ class Plan:
     epochs: int
     batch_size: int
     learning_rate: float
-    optimizer: str = "adamw"  # adamw, sgd, lamb
+    optimizer: str = "adamw"  # adamw, sgd, lamb, lion
     momentum: float = 0.9  # sgd only
     weight_decay: float = 0.0  # never applied to norms and biases
-    schedule: str = "cosine"  # constant, cosine, step
-    final_learning_rate: float = 0.0  # where cosine ends
+    schedule: str = "cosine"  # constant, cosine, linear, step
+    final_learning_rate: float = 0.0  # where cosine and linear end
     step_epochs: tuple[int, ...] = ()  # epochs (counted from 1) after which "step" multiplies the rate by step_factor
     step_factor: float = 0.1
     warmup_steps: int = 0  # linear; at most a tenth of all steps
     warmup_ratio: float = 0.0  # share of the rate that warm-up starts from
     backbone_multiplier: float = 1.0  # factor on the backbone's rate; 0 freezes it
-    trainable_layers: str = "all"  # all, head
+    layer_decay: float = 1.0  # factor on the rate from each stage of the backbone to the one before it
+    trainable_layers: str = "all"  # all, head, last_1, last_2 …: the head and so many stages of the backbone
+    unfreeze_every_epochs: int = 0  # first the head alone, then one stage more each time, the last first; 0: at once
     clip_gradient_norm: float = 0.0  # 0: off
     ema_decay: float = 0.0  # 0: off; else the averaged weights are judged and served
     examples_per_epoch: int = 0  # 0: all
@@ -41,26 +43,39 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class ImagePlan(Plan):
-    """Plan of the families that read pictures."""
+class PicturePlan(Plan):
+    """What is done alike to all pictures, whatever is learnt from them."""
+
+    flip_probability: float = 0.0
+    flip_direction: str = "horizontal"  # horizontal, vertical
+    shift_fraction: float = 0.0  # random translation, share of each side
+    color_jitter: float = 0.0  # brightness, contrast and saturation, plus or minus
+    brightness_jitter: float = 0.0  # these two on top of color_jitter
+    contrast_jitter: float = 0.0
+    hue_jitter: float = 0.0  # plus or minus, share of the colour circle
+    random_augment: int = 0  # RandAugment magnitude (0: off), two operations a picture
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    stochastic_depth: float = 0.0  # chance that the last residual block is skipped in training, less for earlier ones
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ImagePlan(PicturePlan):
+    """Plan of the families that read whole pictures."""
 
     image_size: int = 224  # pixels, the square that the network sees
     resize: str = "squash"  # squash: to the square; shorter_side: keep the aspect ratio, crop the middle
     mutually_exclusive: bool = True  # True: softmax and cross entropy; False: a sigmoid per concept
-    flip_probability: float = 0.0
-    flip_direction: str = "horizontal"  # horizontal, vertical
     crop_scale_min: float = 1.0  # random resized crop down to this share of the area; 1: none
-    shift_fraction: float = 0.0  # random translation, share of the side
     rotate_degrees: float = 0.0  # random rotation, plus or minus
-    color_jitter: float = 0.0  # brightness, contrast and saturation, plus or minus
-    random_augment: int = 0  # RandAugment magnitude (0: off), two operations a picture
     erase_probability: float = 0.0
-    mixup_alpha: float = 0.0
-    cutmix_alpha: float = 0.0
+    head_hidden_layers: int = 0  # between the backbone and the layer that maps to concepts
+    head_hidden_width: int = 512
+    dropout: float = 0.0  # before the layer that maps to concepts
     normalize_embedding: bool = False  # the head sees the backbone's embedding scaled to length 1
     average_flips: bool = False  # predict on the picture and its mirror image, take the mean
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ class EmbeddingPlan(ImagePlan):
 
 
 @dataclass(frozen=True)
-class RegionPlan(Plan):
+class RegionPlan(PicturePlan):
     """Plan of the families that learn parts of pictures, which keep their proportions where `image_size` is one number.
 
     Pictures and what is labelled in them are moved together.
@@ -84,13 +99,8 @@ class RegionPlan(Plan):
     image_size: tuple[int, ...] = (512,)  # pixels: the shorter side, or exactly width and height
     largest_ratio: float = 2.0  # longer to shorter side; a longer picture is made smaller to fit. 0: no bound
     flip_probability: float = 0.5
-    flip_direction: str = "horizontal"  # horizontal, vertical
     scale_min: float = 1.0  # random zoom of training pictures, evenly on a logarithmic scale
     scale_max: float = 1.0
-    shift_fraction: float = 0.0  # random translation, share of each side
-    color_jitter: float = 0.0  # brightness, contrast and saturation, plus or minus
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of ImageNet's RGB, range 0..1
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ def listed_cuts(values: Values) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return tuple(step for step in steps if step < last), (note,) if late else ()
 
 
+def late_cuts(epochs: int) -> tuple[int, ...]:
+    """After two thirds and eleven twelfths of the epochs, as detectors are published."""
+    return tuple(sorted({max(1, round(epochs * 2 / 3)), max(1, round(epochs * 11 / 12))} - {epochs}))
+
+
 def stepwise_plan(values: Values) -> ImagePlan:
     """The plan of the templates with init_epochs and step_epochs.
 

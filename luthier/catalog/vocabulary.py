@@ -6,6 +6,7 @@ Bounds of a Number that nobody documents are ours: they keep typing errors out. 
 from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean, Enum, Number, PythonCode, Range, String
 
 NO_WEIGHTS = "None"
+MOST_STAGES = 4  # of a backbone that can be named one by one: a stage halves the picture, or is a transformer's block
 SMALLEST_SIDE, LARGEST_SIDE = 32, 1024  # pixels
 
 
@@ -133,10 +134,13 @@ def flip_direction() -> Enum:
     return Enum(name="flip_direction", default="horizontal", options=("horizontal", "vertical"), description=text)
 
 
-def pretrained_weights(named: str = "") -> Enum:
-    """`named` is what the documentation calls the weights; "" for a network that only starts from random ones."""
+def pretrained_weights(named: str = "", whole: bool = False) -> Enum:
+    """`named` is what the documentation calls the weights; "" for a network that only starts from random ones.
+
+    `whole`: they are those of the network with its head, not of its backbone alone.
+    """
     text = f"Weights to start from; {NO_WEIGHTS} starts from random ones"
-    if named in ("coco", "ade20k"):
+    if named in ("coco", "ade20k") and not whole:
         text += f". Weights of {named.upper()} are nowhere open for all: {named} takes the backbone's of ImageNet"
     if not named:
         text = "This network has no pre-trained weights: training starts from random ones"
@@ -157,9 +161,10 @@ def inference_crop_type() -> String:
 # -- the fuller set of Luthier's own templates -------------------------------------------------------------------------
 
 
-def trainable_layers() -> Enum:
-    text = "Train all layers, or only the head on a backbone that stays as it is"
-    return Enum(name="trainable_layers", default="all", options=("all", "head"), description=text)
+def trainable_layers(default: str = "all", stages: int = MOST_STAGES) -> Enum:
+    last = tuple(f"last_{number}" for number in range(1, stages + 1))
+    text = f"What learns: all layers, the head alone, or the head and the last 1 to {stages} stages of the backbone"
+    return Enum(name="trainable_layers", default=default, options=("all", "head", *last), description=text)
 
 
 def backbone_learning_rate_multiplier(default: float) -> Range:
@@ -205,6 +210,81 @@ def mixup_alpha(default: float) -> Range:
 def cutmix_alpha(default: float) -> Range:
     text = "Pastes a part of one training picture into another; 0 turns it off"
     return Range(name="cutmix_alpha", default=default, min=0, max=5, description=text)
+
+
+# -- strategies: the default is what the template itself does ----------------------------------------------------------
+
+
+def optimizer(default: str) -> Enum:
+    text = "Rule of the steps; each wants learning rates of its own: SGD large ones, AdamW smaller, Lion smaller still"
+    return Enum(name="optimizer", default=default, options=("adamw", "sgd", "lion", "lamb"), description=text)
+
+
+def schedule(default: str) -> Enum:
+    text = "How the learning rate falls after warm-up: along half a cosine wave, in steps, along a line, or not at all"
+    return Enum(name="schedule", default=default, options=("cosine", "step", "linear", "constant"), description=text)
+
+
+def clip_gradient_norm(default: float) -> Number:
+    text = "Longest gradient over all weights; a longer one is scaled down, 0 scales none"
+    return Number(name="clip_gradient_norm", default=default, min=0, max=1_000_000, description=text)
+
+
+def ema_decay(default: float) -> Range:
+    text = "Averages the weights over the steps, keeping this share each time; the average is served, 0 turns it off"
+    return Range(name="ema_decay", default=default, min=0, max=0.99999, description=text)
+
+
+def unfreeze_every_epochs(default: int) -> Range:
+    text = (
+        "The head learns alone at first; then one stage more after each so many epochs, the last first; 0: all at once"
+    )
+    return Range(name="unfreeze_every_epochs", default=default, min=0, max=200, step=1, description=text)
+
+
+def any_gradient_multiplier(default: float) -> Number:
+    text = "Factor on the learning rate of the backbone, 0 freezes it"
+    return Number(name="base_gradient_multiplier", default=default, min=0, max=1000, description=text)
+
+
+def layer_decay(default: float) -> Range:
+    text = "Factor on the learning rate from each stage of the backbone to the one before it; 1 treats all alike"
+    return Range(name="layer_decay", default=default, min=0.1, max=1, description=text)
+
+
+def head_hidden_layers(default: int) -> Range:
+    text = "Layers that are added between the backbone and the one that maps to concepts; 0: a linear head"
+    return Range(name="head_hidden_layers", default=default, min=0, max=8, step=1, description=text)
+
+
+def head_hidden_width(default: int) -> Range:
+    text = "Width of each layer that head_hidden_layers adds"
+    return Range(name="head_hidden_width", default=default, min=8, max=8192, step=1, description=text)
+
+
+def dropout(default: float) -> Range:
+    text = "Share of the features that the layer that maps to concepts does without at each step of training"
+    return Range(name="dropout", default=default, min=0, max=0.9, description=text)
+
+
+def stochastic_depth(default: float) -> Range:
+    text = "Chance that training skips the last residual block, falling evenly to none for the first; 0 turns it off"
+    return Range(name="stochastic_depth", default=default, min=0, max=0.9, description=text)
+
+
+def brightness_jitter(default: float) -> Range:
+    text = "Largest random change of a training picture's brightness, as a share, on top of color_jitter"
+    return Range(name="brightness_jitter", default=default, min=0, max=1, description=text)
+
+
+def contrast_jitter(default: float) -> Range:
+    text = "Largest random change of a training picture's contrast, as a share, on top of color_jitter"
+    return Range(name="contrast_jitter", default=default, min=0, max=1, description=text)
+
+
+def hue_jitter(default: float) -> Range:
+    text = "Largest random turn of a training picture's colours, as a share of the colour circle; 0.5 gives any colour"
+    return Range(name="hue_jitter", default=default, min=0, max=0.5, description=text)
 
 
 # -- pictures with boxes or masks --------------------------------------------------------------------------------------
