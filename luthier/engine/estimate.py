@@ -61,9 +61,10 @@ def _step(recipe: Recipe, network: nn.Module, optimizer: Optimizer, device: Devi
     there = recipe.augment(there, loading.generator_for(0, "augment", number))
     with device.autocast():
         loss = recipe.loss(network, there)
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    if loss.requires_grad:
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
     float(loss.detach())  # waits for an accelerator
     return time.monotonic() - began
 

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,17 @@ def show_all(judge: Judge, recipe: Recipe, network: nn.Module, device: Device, b
             judge.add(predicted, batch)
             examples += len(next(iter(batch.values())))
     return examples
+
+
+def look(session: Session, split: str) -> Iterator[tuple[Batch, Batch]]:
+    """What the served network says of each batch of a split, and the batch; both on the CPU."""
+    began = time.monotonic()
+    session.served.eval()
+    chunks = loading.chunks_in_order(len(session.data.splits[split]), session.batch_size, session.data.sizes(split))
+    for batch in session.data.batches(split, chunks):
+        if batch is not None:
+            yield predict_batch(session.recipe, session.served, session.device, batch), batch
+    session.timings.validation += time.monotonic() - began
 
 
 @torch.inference_mode()

@@ -4,10 +4,10 @@ A recipe is one module in `recipes/` with a class `RECIPE`; read `recipes/image_
 """
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -88,6 +88,19 @@ class Recipe(Protocol):
 
     def judge(self) -> Judge:
         """A judge that has seen nothing yet."""
+
+
+Look = Callable[[str], Iterator[tuple[Batch, Batch]]]  # a split -> each batch of it as predicted and as it is
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """A recipe that learns something otherwise than by gradients, as a memory or a threshold. Others lack the verb."""
+
+    def settle(self, network: nn.Module, look: Look, log: Callable[[str], None]) -> None:
+        """Called after the steps of each epoch, before the validation. What it learns must be in the network's
+        buffers, so that checkpoints hold it; `look` predicts with the network as it then is.
+        """
 
 
 def recipe_names() -> list[str]:
