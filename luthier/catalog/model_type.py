@@ -110,6 +110,11 @@ def find_template(model_type_id: str, name: str) -> Template:
     return _named(templates_of(model_type_id), name, f"model type {model_type_id}")
 
 
+def input_kind(template: Template) -> str:
+    """What the template's models read, "image" or "text": what their type says, or what their embedder reads."""
+    return template.embedder.reads if template.embedder else model_type(template.model_type).input_fields[0]
+
+
 def find_any_template(name: str) -> Template:
     """The same over every model type; where several have the name, the first in their order."""
     return _named(all_templates(), name, "Luthier")

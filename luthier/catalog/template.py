@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from luthier.catalog.embedders import Embedder
 from luthier.catalog.hyperparameters import Hyperparameter, check
 from luthier.catalog.plan import Plan
 from luthier.errors import InvalidTrainingParams
@@ -24,7 +25,8 @@ class Template:
     contradict each other. `weights` names the pre-trained weights for given values, "" for a random start.
     `gflops` is the cost of one forward pass of one item at the default size, in 1e9 multiply-adds times two, and
     `gflops_at` scales it to other values: a first time estimate needs no torch.
-    `cannot_train` is why the template is listed and yet refused, "" for one that trains.
+    `cannot_train` is why the template is listed and yet refused, "" for one that trains. `embedder` is what a
+    transfer learns from where the request names no other; `weights` and `backbone` are then its.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Template:
     recommended: bool = False
     internal: bool = False
     cannot_train: str = ""
+    embedder: Embedder | None = None
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All hyperparameters with their values; raises InvalidTrainingParams where one is not allowed, where they

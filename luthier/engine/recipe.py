@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from luthier.catalog.plan import Plan
 from luthier.errors import InvalidTrainingParams, shown
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
+
+if TYPE_CHECKING:
+    from luthier.engine.loading import Data
 
 Encoded = dict[str, np.ndarray[Any, Any]]  # one example, decoded and scaled; kept in the cache as it is
 Batch = dict[str, torch.Tensor]  # the first dimension of each tensor is the batch's
@@ -101,6 +104,14 @@ class Settles(Protocol):
         """Called after the steps of each epoch, before the validation. What it learns must be in the network's
         buffers, so that checkpoints hold it; `look` predicts with the network as it then is.
         """
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A recipe that goes through all examples before the first step, as an embedder that is asked once for each."""
+
+    def prepare(self, data: "Data", log: Callable[[str], None]) -> None:
+        """Called when the network is built, also where a run is gone on with; nothing may depend on it but time."""
 
 
 def recipe_names() -> list[str]:

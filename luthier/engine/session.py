@@ -19,7 +19,7 @@ from luthier.catalog.plan import Plan
 from luthier.engine import backbones, checkpoint, loading, optim
 from luthier.engine.devices import Device, choose
 from luthier.engine.optimizers import Optimizer
-from luthier.engine.recipe import Recipe, recipe_for
+from luthier.engine.recipe import Prepares, Recipe, recipe_for
 from luthier.errors import CorruptFile, TrainingFailed
 from luthier.runs.run import RunFolder, RunSpec
 
@@ -236,6 +236,8 @@ def open_session(run: RunFolder, log: Log) -> Session:
     data = loading.Data(run.manifest_file, spec, recipe, device.threads)
     data.require_training_data()
     network = build_network(recipe, spec, device, log)
+    if isinstance(recipe, Prepares):
+        recipe.prepare(data, log)
     average = copy.deepcopy(network) if recipe.plan.ema_decay else None
     optimizer = optim.optimizer_for(network, recipe.plan)
     batch_size = min(recipe.plan.batch_size, len(data.splits["train"]))

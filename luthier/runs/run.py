@@ -7,6 +7,8 @@
     report.json      metrics, written last                          by the engine
     assets/          what the base model needs beside its weights   copied once, before the start, by prepare
     log.txt          what the engine printed                        by the engine
+    base/            the embedder that a transfer learns from        a checkpoint, written once by the engine
+    vectors/         what that embedder made of the examples        by the engine, unless spec.vectors_folder is set
     lock             held by the engine that works in this folder   so that two never write at once
 
 Next: `events` for what the engine says, `prepare` and `launch` for how a run starts.
@@ -46,6 +48,7 @@ class RunSpec:
     weights_folder: str = ""
     offline: bool = False
     resume_from: str = ""  # a checkpoint folder of another run to start from (incremental training)
+    replay_percent: float = 0.0  # share of that run's training examples that prepare has mixed in
     image_cache_mb: int = 1024
     disk_reserve_mb: int = 512
     invalid_data_tolerance_percent: float = 5.0
@@ -53,6 +56,8 @@ class RunSpec:
     estimate_only: bool = False  # a calibration: a few steps, measured, nothing saved
     assets: dict[str, str] = field(default_factory=dict)  # files in assets/, as a tokenizer: name -> SHA-256
     assets_folder: str = ""  # where they lie, as a run may be moved: RunFolder.spec fills it in
+    base: dict[str, Any] = field(default_factory=dict)  # the RunSpec of the embedder that a transfer learns from
+    vectors_folder: str = ""  # where its vectors are kept, for other trainings too; "": in the run folder
     extra: dict[str, Any] = field(default_factory=dict)  # recorded, never interpreted
 
     def to_json(self) -> str:
@@ -106,9 +111,14 @@ class RunFolder:
     def assets(self) -> Path:
         return self.path / "assets"
 
+    @property
+    def base(self) -> Path:
+        return self.path / "base"
+
     def spec(self) -> RunSpec:
         spec = RunSpec.from_json(self.spec_file.read_text(encoding="utf-8"))
-        return replace(spec, assets_folder=str(self.assets.absolute()))
+        vectors = spec.vectors_folder or str((self.path / "vectors").absolute())
+        return replace(spec, assets_folder=str(self.assets.absolute()), vectors_folder=vectors)
 
     def report(self) -> dict[str, Any]:
         """The metrics, by split; raises FileNotFoundError before the run has ended."""

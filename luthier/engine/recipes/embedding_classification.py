@@ -1,0 +1,123 @@
+"""Vectors to concepts: a head on an embedder that stays as it is. Next: `transfer_base`, the embedder.
+
+The network is the head alone; vectors are made while batches are collated, each one once.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from luthier.catalog.transfer import TransferPlan
+from luthier.engine import classification, loading
+from luthier.engine.classification import ClassificationJudge
+from luthier.engine.plans import plan_of
+from luthier.engine.recipe import Answer, Batch, Encoded
+from luthier.engine.transfer_base import TransferBase
+from luthier.runs.manifest import Example
+from luthier.runs.run import RunSpec
+
+
+class TransferHead(nn.Module):
+    """Vectors (B, D) of length 1 to logits (B, C)."""
+
+    def __init__(self, width: int, classes: int, plan: TransferPlan) -> None:
+        super().__init__()
+        self.scale = width**0.5  # makes the numbers of a vector about as large as one
+        layers: list[nn.Module] = []
+        for _ in range(plan.head_hidden_layers):
+            layers += [nn.Linear(width, plan.head_hidden_width), nn.GELU(), nn.Dropout(plan.dropout)]
+            width = plan.head_hidden_width
+        self.hidden = nn.Sequential(*layers)
+        self.head = nn.Linear(width, classes)
+        nn.init.zeros_(self.head.weight)  # logistic regression needs no random start
+        nn.init.zeros_(self.head.bias)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.hidden(vectors * self.scale))
+        return logits
+
+
+class EmbeddingClassification:
+    """The verbs for embedding-classifiers. A batch: "vectors", float (B, D), and "targets", float (B, C)."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.plan = plan_of(TransferPlan, spec.plan)
+        self.concept_ids = [concept.id for concept in spec.concepts]
+        self.base = TransferBase(spec)
+        self.input_kind = self.base.embeds.input_kind
+        self.varied = self.base.embeds.varied
+
+    def build(self, *, pretrained: bool) -> nn.Module:
+        self.base.open()
+        return TransferHead(self.base.width, len(self.concept_ids), self.plan)
+
+    def prepare(self, data: loading.Data, log: Callable[[str], None]) -> None:
+        self.base.embed_all(data, log)
+
+    def unusable(self, example: Example) -> str:
+        return classification.unusable(example, self.concept_ids, exclusive=self.plan.mutually_exclusive)
+
+    def concepts_in(self, example: Example) -> Iterable[str]:
+        return classification.concepts_in(example)
+
+    def encode(self, data: bytes, example: Example) -> Encoded:
+        """What the embedder reads, unless the vector is there and pictures need not be decoded any more."""
+        key = hashlib.sha256(data).digest() if example.id else b""
+        target = classification.target_of(example, self.concept_ids)
+        ours = {"key": np.frombuffer(key, dtype=np.uint8), "target": target}
+        if not self.varied and self.base.known(key) is not None:
+            return ours
+        return {**self.base.embeds.encode(data, example), **ours}
+
+    def example_of(self, number: int) -> Encoded:
+        target = np.eye(len(self.concept_ids), dtype=np.uint8)[number % len(self.concept_ids)]
+        return {**self.base.embeds.example_of(number), "key": np.empty(0, dtype=np.uint8), "target": target}
+
+    def collate(self, encoded: list[Encoded]) -> Batch:
+        vectors = torch.from_numpy(self._vectors(encoded))
+        targets = torch.from_numpy(np.stack([one["target"] for one in encoded])).float()
+        return {"vectors": vectors, "targets": targets}
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        targets = classification.smoothed(
+            batch["targets"], self.plan.label_smoothing, exclusive=self.plan.mutually_exclusive
+        )
+        return {**batch, "targets": targets}
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        logits = network(batch["vectors"]).float()
+        return classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
+
+    def predict(self, network: nn.Module, batch: Batch) -> Batch:
+        """ "values": probabilities, (B, C)."""
+        logits = network(batch["vectors"]).float()
+        return {"values": classification.probabilities(logits, exclusive=self.plan.mutually_exclusive)}
+
+    def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
+        return [{"values": values} for values in predicted["values"].tolist()]
+
+    def judge(self) -> ClassificationJudge:
+        return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
+
+    def _vectors(self, encoded: list[Encoded]) -> np.ndarray[Any, Any]:
+        """float32 (B, D): those that are known, and those that are made now and kept."""
+        keys = [one["key"].tobytes() for one in encoded]
+        found = [self.base.known(key) for key in keys]
+        unknown = [row for row, vector in enumerate(found) if vector is None]
+        if unknown:
+            made = self.base.vectors([encoded[row] for row in unknown])
+            named = [place for place, row in enumerate(unknown) if keys[row]]
+            self.base.keep([keys[unknown[place]] for place in named], made[named])
+            for row, vector in zip(unknown, made, strict=True):
+                found[row] = vector
+        return np.stack([vector for vector in found if vector is not None])
+
+
+RECIPE = EmbeddingClassification
