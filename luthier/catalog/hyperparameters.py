@@ -16,6 +16,10 @@ from luthier.errors import InvalidTrainingParams, shown
 LARGEST_EXACT_INTEGER = 2**53  # numbers travel as doubles
 
 
+class WrongWithinError(ValueError):
+    """A fault inside a value. Its text goes on after the value's name: where it lies, what it is, what is allowed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameter:
     """Name, default and meaning, common to all kinds. `internal` hides it from forms, not from calls."""
@@ -173,7 +177,7 @@ class ArrayOfNumbers(Hyperparameter):
 
 @dataclass(frozen=True, kw_only=True)
 class Json(Hyperparameter):
-    """A JSON object. Which keys it may have is checked by the template that declares it."""
+    """A JSON object of any keys. Next: `json_object`, whose objects name theirs."""
 
     kind: ClassVar[str] = "JSON"
 
@@ -220,6 +224,8 @@ def _value(parameter: Hyperparameter, given: Mapping[str, Any]) -> Any:
     value = given[parameter.name]
     try:
         return parameter.checked(value)
+    except WrongWithinError as fault:
+        raise InvalidTrainingParams(f"train_info.params.{parameter.name}{fault}") from None
     except ValueError:
         nearest = parameter.nearest(value) if isinstance(parameter, Number) else None
         hint = f"; the nearest is {plain(nearest)}" if nearest is not None else ""

@@ -1,52 +1,90 @@
 """What the templates for texts share. Those of the guides have JSON objects: arguments of Hugging Face's libraries.
 
-Which keys they may have will be checked by the templates that train; until then these templates are refused as a whole.
-Next: `text_classifier/`, `text_to_text/`.
+Next: `text_keys` for what may stand in them, `text_translation` for what becomes of it, `text_classifier/`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from luthier.catalog.hyperparameters import Boolean, Json, Range
-from luthier.catalog.text_plan import TextPlan
+from luthier.catalog import text_keys, vocabulary
+from luthier.catalog.hyperparameters import Boolean, Hyperparameter, Range
+from luthier.catalog.json_object import JsonObject, Keys
 
 Values = Mapping[str, Any]
 
-CANNOT_TRAIN = "this version of Luthier does not train text models yet"
+CANNOT_TRAIN = "this version of Luthier does not train text generators yet"
+
+NAME_KEYS = ("pretrained_model_name", "pretrained_model_name_or_path")
+LORA_DEFAULT = {"r": 16, "peft_type": "LORA", "lora_dropout": 0.1, "inference_mode": False, "lora_alpha": 16}
+
+# GPTQ builds are for inference: what trains is the model that each was made from
+UNQUANTISED = {
+    "TheBloke/Llama-2-7b-Chat-GPTQ": "meta-llama/Llama-2-7b-chat-hf",
+    "TheBloke/Llama-2-13B-chat-GPTQ": "meta-llama/Llama-2-13b-chat-hf",
+    "TheBloke/Mistral-7B-Instruct-v0.1-GPTQ": "mistralai/Mistral-7B-Instruct-v0.1",
+    "hugging-quants/Meta-Llama-3.1-8B-Instruct-GPTQ-INT4": "meta-llama/Llama-3.1-8B-Instruct",
+}
 
 
-def model_config(name: str, *, classifies: bool, key: str = "pretrained_model_name", **more: Any) -> Json:
+def model_config(name: str, *, classifies: bool, key: str = "pretrained_model_name", **more: Any) -> JsonObject:
     """`name` is the base model's on the hub. A classifier learns any number of concepts per text."""
-    problem = {"problem_type": "multi_label_classification"} if classifies else {}
-    text = f"How the base model is loaded; {key} is its name"
-    return Json(name="model_config", default={key: name, **more, **problem}, description=text)
+    problem = {"problem_type": text_keys.MULTI_LABEL} if classifies else {}
+    text = f"The base model: {key} is its name in the weights folder, torch_dtype how its numbers are held"
+    if classifies:
+        text += (
+            f"; problem_type is {text_keys.MULTI_LABEL} (a sigmoid per concept) or {text_keys.SINGLE_LABEL} (softmax)"
+        )
+    keys = text_keys.model(key, classifies=classifies)
+    return JsonObject(name="model_config", default={key: name, **more, **problem}, keys=keys, description=text)
 
 
-def quantization_config() -> Json:
-    text = "How the base model's weights are quantised (GPTQ)"
-    return Json(name="quantization_config", default={"bits": 4, "use_exllama": False}, description=text)
+def quantization_config() -> JsonObject:
+    text = "Bits per weight of the base model while the adapter learns; on a GPU with bitsandbytes (luthier[quantise])"
+    default = {"bits": 4, "use_exllama": False}
+    return JsonObject(name="quantization_config", default=default, keys=text_keys.quantization(), description=text)
 
 
-def peft_config(*, classifies: bool) -> Json:
-    text = "Size and place of the low-rank adapter that is trained beside the base model (LoRA, Hu et al. 2022)"
-    default = {
-        "r": 16,
-        "peft_type": "LORA",
-        "task_type": "SEQ_CLS" if classifies else "CAUSAL_LM",
-        "lora_dropout": 0.1,
-        "inference_mode": False,
-        "lora_alpha": 16,
-    }
-    return Json(name="peft_config", default=default, description=text)
+def peft_config(*, classifies: bool, task: str = "", optional: bool = False) -> JsonObject:
+    """`task`, in peft's words, of models that do neither of both. `optional`: none by default."""
+    task = task or ("SEQ_CLS" if classifies else "CAUSAL_LM")
+    text = (
+        "Adapter that learns beside a base model that stays as it is: LORA (Hu et al. 2022; with use_dora DoRA, Liu et "
+        "al. 2024), IA3, PROMPT_TUNING or PREFIX_TUNING"
+    )
+    return JsonObject(
+        name="peft_config",
+        default={} if optional else {**LORA_DEFAULT, "task_type": task},
+        keys=text_keys.peft(task),
+        chooser="peft_type",
+        variants=text_keys.peft_variants(),
+        description=text + ("; empty: the whole model learns" if optional else ""),
+    )
 
 
-def tokenizer_config(**default: Any) -> Json:
-    return Json(name="tokenizer_config", default=default, description="How the tokenizer is loaded")
+def tokenizer_config(**default: Any) -> JsonObject:
+    text = (
+        "How texts become tokens: model_max_length is the most of one text, truncation_side where longer ones are cut"
+    )
+    return JsonObject(name="tokenizer_config", default=default, keys=text_keys.tokenizer(), description=text)
 
 
-def trainer_config(**default: Any) -> Json:
+def trainer_config(*more: Hyperparameter, **default: Any) -> JsonObject:
+    """`more` are keys beside the usual ones."""
     text = "Epochs, batch size, learning rate and the like, in the words of Transformers' training arguments"
-    return Json(name="trainer_config", default=default, description=text)
+    keys: Keys = (*text_keys.trainer(), *more)
+    return JsonObject(name="trainer_config", default=default, keys=keys, description=text)
+
+
+def beside_the_objects() -> tuple[Hyperparameter, ...]:
+    """What is not documented of the templates with JSON objects, and yet goes for every template."""
+    return (vocabulary.seed(), vocabulary.num_gpus())
+
+
+def base_model(values: Values) -> str:
+    """`weights` of the templates with a model_config: the model that is named, or the one that its GPTQ build is of."""
+    config = values["model_config"]
+    name: str = next(config[key] for key in NAME_KEYS if key in config)
+    return UNQUANTISED.get(name, name)
 
 
 # -- the fuller set of Luthier's own templates -------------------------------------------------------------------------
@@ -70,22 +108,3 @@ def concepts_mutually_exclusive(default: bool) -> Boolean:
 def from_hub(name: str) -> Callable[[Values], str]:
     """`weights` of a template that always starts from the same model of the hub."""
     return lambda values: name
-
-
-def encoder_plan(values: Values) -> TextPlan:
-    """AdamW along a cosine after warm-up; the body learns more slowly than the fresh head."""
-    return TextPlan(
-        epochs=values["num_epochs"],
-        batch_size=values["batch_size"],
-        learning_rate=values["learning_rate"],
-        weight_decay=values["weight_decay"],
-        warmup_steps=values["warmup_iters"],
-        backbone_multiplier=values["backbone_learning_rate_multiplier"],
-        trainable_layers=values["trainable_layers"],
-        clip_gradient_norm=1.0,
-        early_stopping_epochs=values["early_stopping_epochs"],
-        label_smoothing=values["label_smoothing"],
-        max_tokens=values["max_tokens"],
-        mutually_exclusive=values["concepts_mutually_exclusive"],
-        dropout=values["dropout"],
-    )

@@ -1,4 +1,4 @@
-"""Texts -> concepts. One template per file; none trains yet."""
+"""Texts -> concepts. One template per file."""
 
 from luthier.catalog import type_fields
 from luthier.catalog.model_type import ModelType

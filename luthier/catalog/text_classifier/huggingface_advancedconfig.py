@@ -1,14 +1,17 @@
-"""Any model of the hub, by its name. Declared; it does not train yet."""
+"""Any encoder or decoder of the weights folder, by its name; learns as a whole, or by an adapter."""
 
-from luthier.catalog import cost, text_vocabulary
+from luthier.catalog import cost, text_keys, text_translation, text_vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="HuggingFace_AdvancedConfig",
     model_type="text-classifier",
-    description="Any model of the Hugging Face hub, by its name",
+    description="Any encoder or decoder of the Hugging Face hub, by its name",
     aliases=("HuggingFace",),
-    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    recipe="text_classification",
+    backbone="transformers/auto",
+    weights=text_vocabulary.base_model,
+    plan=text_translation.classifier_plan,
     gflops=cost.of_language_model(108.3),
     parameters_m=108.3,
     hyperparameters=(
@@ -16,6 +19,10 @@ TEMPLATE = Template(
             "bert-base-cased", classifies=True, key="pretrained_model_name_or_path", torch_dtype="torch.float32"
         ),
         text_vocabulary.tokenizer_config(),
-        text_vocabulary.trainer_config(num_train_epochs=1, auto_find_batch_size=True, output_dir="checkpoint"),
+        text_vocabulary.trainer_config(
+            text_keys.output_dir(), num_train_epochs=1, auto_find_batch_size=True, output_dir="checkpoint"
+        ),
+        text_vocabulary.peft_config(classifies=True, optional=True),
+        *text_vocabulary.beside_the_objects(),
     ),
 )

@@ -1,6 +1,6 @@
 """MiniLM, a small sentence encoder (Wang et al. 2020), fine-tuned as a whole; trains on a processor within a minute."""
 
-from luthier.catalog import cost, text_vocabulary, vocabulary
+from luthier.catalog import cost, text_translation, text_vocabulary, vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
@@ -10,7 +10,7 @@ TEMPLATE = Template(
     recipe="text_classification",
     backbone="transformers/bert",
     weights=text_vocabulary.from_hub("sentence-transformers/all-MiniLM-L6-v2"),
-    plan=text_vocabulary.encoder_plan,
+    plan=text_translation.encoder_plan,
     gflops=cost.of_language_model(10.6, tokens=64),
     parameters_m=22.7,
     recommended=True,
@@ -29,5 +29,6 @@ TEMPLATE = Template(
         vocabulary.label_smoothing(0.0),
         vocabulary.early_stopping_epochs(),
         text_vocabulary.concepts_mutually_exclusive(True),
+        text_vocabulary.peft_config(classifies=True, optional=True),
     ),
 )
