@@ -1,14 +1,18 @@
 """What the plan functions of the detectors share: documented words -> fields of a DetectionPlan. Next: `plan`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from luthier.catalog import vocabulary
+from luthier.catalog.hyperparameters import ArrayOfNumbers, Hyperparameter
 from luthier.catalog.plan import DetectionPlan
-from luthier.catalog.translation import patience_notes
+from luthier.catalog.translation import late_cuts, patience_notes
 from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import InvalidTrainingParams
 
 Values = Mapping[str, Any]
+SMALLEST_QUERY_SIDE = 128  # pixels: a smaller square has fewer places than these networks have queries
 
 
 def own_plan(values: Values) -> DetectionPlan:
@@ -35,6 +39,53 @@ def own_plan(values: Values) -> DetectionPlan:
     )
 
 
+def query_hyperparameters() -> tuple[Hyperparameter, ...]:
+    """RT-DETRv2's and D-FINE's; the defaults are those that its authors fine-tune with."""
+    return (
+        vocabulary.seed(),
+        vocabulary.num_gpus(),
+        ArrayOfNumbers(
+            name="image_size",
+            default=(640, 640),
+            min=SMALLEST_QUERY_SIDE,
+            max=4096,
+            min_length=1,
+            max_length=2,
+            whole=True,
+            description="Size of the pictures in pixels: one number is the shorter side, two are width and height",
+        ),
+        vocabulary.batch_size(8, most=64),
+        vocabulary.num_epochs(30, most=200),
+        vocabulary.learning_rate(1e-4),
+        vocabulary.backbone_learning_rate_multiplier(0.1),
+        vocabulary.weight_decay(1e-4),
+        vocabulary.warmup_iters(200),
+        vocabulary.trainable_layers(),
+        vocabulary.early_stopping_epochs(),
+        vocabulary.flip_probability(0.5),
+        vocabulary.flip_direction(),
+        vocabulary.zoom(0.3),
+        vocabulary.shift_fraction(0.1),
+        vocabulary.color_jitter(0.2),
+        vocabulary.mosaic_probability(0.0),
+        vocabulary.pretrained_weights("coco", whole=True),
+    )
+
+
+def query_plan(values: Values) -> DetectionPlan:
+    """RT-DETRv2's and D-FINE's: as our own, small steps; a pre-trained body learns ten times slower, its norms stay."""
+    random_start = values["pretrained_weights"] == NO_WEIGHTS
+    return replace(
+        own_plan(values),
+        clip_gradient_norm=0.1,
+        ema_decay=0.9999,
+        backbone_multiplier=1.0 if random_start else values["backbone_learning_rate_multiplier"],
+        still_norms=not random_start,
+        mean=(0.0, 0.0, 0.0),  # these networks see plain shares of white
+        std=(1.0, 1.0, 1.0),
+    )
+
+
 def published_plan(values: Values, **own: Any) -> DetectionPlan:
     """The plan of the documented detectors: stochastic gradient descent with momentum, cut to a tenth after two thirds
     and eleven twelfths of the epochs, as all of them were published. `own` overrides fields.
@@ -49,7 +100,7 @@ def published_plan(values: Values, **own: Any) -> DetectionPlan:
         "optimizer": "sgd",
         "weight_decay": 1e-4,
         "schedule": "step",
-        "step_epochs": tuple(sorted({max(1, round(last * 2 / 3)), max(1, round(last * 11 / 12))} - {last})),
+        "step_epochs": late_cuts(last),
         "warmup_steps": 500,
         "warmup_ratio": 0.001,
         "clip_gradient_norm": 35.0,

@@ -32,6 +32,7 @@ from luthier.runs.prepare import prepare
 from luthier.runs.run import RunConcept, RunFolder, RunSpec
 from tests.engine.runs import events_of, finished, spec_of, train_here
 from tests.recipes.scenes import CONCEPTS, examples
+from tests.recipes.tiny_query_detectors import TINY
 
 TEMPLATES = [template for template in templates_of("visual-detector") if not template.cannot_train]
 SMALL = {
@@ -41,6 +42,8 @@ SMALL = {
     "retinanet:timm/inception_v4": "small_retinanet:timm/resnet10t",
     "yolof:timm/resnet50": "small_yolof:timm/resnet10t",
     "luthier/yolox_s": "small_yolox",
+    "transformers/rtdetrv2_r18": "tiny_rtdetr",
+    "transformers/dfine_small": "tiny_dfine",
 }
 
 
@@ -57,6 +60,8 @@ def _small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, make in narrow.items():
         monkeypatch.setitem(networks.WITH_BODY, f"small_{name}", (strides[name], make))
     monkeypatch.setitem(networks.WITHOUT_BODY, "small_yolox", lambda classes: YOLOX(classes, width=8))
+    for name, configuration in TINY.items():
+        monkeypatch.setitem(networks.WITH_QUERIES, name, configuration)
 
 
 def small_spec(template: Template, **plan: Any) -> RunSpec:

@@ -32,7 +32,6 @@ class ObjectDetection:
 
     input_kind = "image"
     varied = False
-    varied = False
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
