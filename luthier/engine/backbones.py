@@ -20,7 +20,7 @@ from luthier.catalog.weights import RECORD_FILE, require
 from luthier.engine.bn_inception import BNInception
 from luthier.engine.checkpoint import sha256
 from luthier.engine.rows import Rows, plain_rows
-from luthier.engine.small_networks import Cifar10Cnn, TinyResNet
+from luthier.engine.small_networks import Cifar10Cnn, TinyResNet, with_stochastic_depth
 from luthier.errors import CorruptFile, InvalidTrainingParams, shown
 
 Tensors = dict[str, torch.Tensor]
@@ -45,37 +45,45 @@ class Fit:
         return not (self.missing or self.unexpected or self.mismatched)
 
 
-def build(name: str, classes: int, image_size: int, weights_folder: str = "", weights: str = "") -> nn.Module:
+def build(
+    name: str,
+    classes: int,
+    image_size: int,
+    weights_folder: str = "",
+    weights: str = "",
+    stochastic_depth: float = 0.0,
+) -> nn.Module:
     """The network `name` for square pictures of `image_size` pixels, on the CPU.
 
     Where `weights` names a file of the weights folder its tensors are loaded, all but the head's; raises
     MissingWeights if it is not there and CorruptFile if it does not fit. "" leaves the network random.
     """
-    network = create(name, classes, image_size)
+    network = create(name, classes, image_size, stochastic_depth)
     if weights:
         load_weights(network, require(Path(weights_folder), weights))
     return network
 
 
-def create(name: str, classes: int, image_size: int) -> nn.Module:
+def create(name: str, classes: int, image_size: int, stochastic_depth: float = 0.0) -> nn.Module:
     """A freshly initialised network; raises InvalidTrainingParams for an unknown name or a size it cannot take."""
     if name in OWN_NETWORKS:
-        return OWN_NETWORKS[name](classes)
+        return with_stochastic_depth(OWN_NETWORKS[name](classes), stochastic_depth)
     library, _, timm_name = name.partition("/")
     if library != "timm" or not timm_name:
         known = ", ".join(OWN_NETWORKS)
         raise InvalidTrainingParams(f"backbone is {shown(name)}; give timm/NAME or one of {known}")
-    return _create_timm(timm_name, classes, image_size)
+    return _create_timm(timm_name, classes, image_size, stochastic_depth)
 
 
-def _create_timm(name: str, classes: int, image_size: int) -> nn.Module:
+def _create_timm(name: str, classes: int, image_size: int, stochastic_depth: float) -> nn.Module:
     import timm  # takes seconds, and our own networks do without it
 
     if not timm.is_model(name):
         raise InvalidTrainingParams(f"backbone is {shown('timm/' + name)}; timm {timm.__version__} has no such network")
     fixed = timm.get_pretrained_cfg(name.split(".")[0], allow_unregistered=True)
     sized: dict[str, Any] = {"img_size": image_size} if fixed is not None and fixed.fixed_input_size else {}
-    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **sized)
+    skipping: dict[str, Any] = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}  # not all know the word
+    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **sized, **skipping)
     patch = getattr(getattr(network, "patch_embed", None), "patch_size", (1,))[0]
     if sized and image_size % patch:
         near = max(patch, round(image_size / patch) * patch)
@@ -200,58 +208,57 @@ def _in_words(fit: Fit) -> str:
     return "; ".join(parts)
 
 
-# -- freezing ----------------------------------------------------------------------------------------------------------
+# -- incremental training ----------------------------------------------------------------------------------------------
 
 
-def freeze(network: nn.Module, *, only_head: bool) -> None:
-    """Where `only_head`, all parameters but the head's get no gradients; `training_mode` keeps their buffers still.
+@dataclass(frozen=True)
+class CarriedOver:
+    """How many concepts the earlier head knew, and whether the head is `fresh` as the earlier one had another shape."""
 
-    A part that has a `freeze` of its own, as a detector's body has for its first stages, is asked in any case.
-    """
-    trainable = head_names(network)
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not only_head or name in trainable)
-    for part in network.modules():
-        if callable(own := getattr(part, "freeze", None)):
-            own()
+    known: int
+    fresh: bool = False
 
 
-def training_mode(network: nn.Module) -> None:
-    """Training mode for what is trained; frozen parts stay in evaluation mode, so that BatchNorm statistics stay."""
-    head = head_names(network)
-    network.train()
-    if any(parameter.requires_grad for name, parameter in network.named_parameters() if name not in head):
-        return
-    network.eval()
-    head_of(network).train()
+def load_previous(network: nn.Module, tensors: Tensors, previous: list[str], concepts: list[str]) -> CarriedOver:
+    """Starts from an earlier run's tensors (incremental training).
 
-
-def load_previous(network: nn.Module, tensors: Tensors, previous: list[str], concepts: list[str]) -> int:
-    """Starts from an earlier run's tensors (incremental training); returns how many concepts its head knew already.
-
-    What speaks of concepts is matched by their ids; raises CorruptFile if the rest does not fit.
+    What speaks of concepts is matched by their ids. A head of another shape, as one with more layers, is left aside as
+    a whole; raises CorruptFile if the rest does not fit.
     """
     here, there = concept_rows(network, len(concepts)), concept_rows(network, len(previous))
-    fit = compare(network, tensors, aside=set(here))
+    own = network.state_dict()
+    fresh = not _same_head(network, tensors, there)
+    aside = head_names(network) | (tensors.keys() - own.keys()) if fresh else set(here)
+    fit = compare(network, tensors, aside=aside)
     if not fit.ok:
         raise CorruptFile(f"the checkpoint to go on from does not fit this network: {_in_words(fit)}")
-    own = network.state_dict()
     pairs = [(concepts.index(concept), row) for row, concept in enumerate(previous) if concept in concepts]
     with torch.no_grad():
-        for name in own.keys() - here.keys():
+        for name in own.keys() - aside:
             own[name].copy_(_resized(name, tensors[name], own[name], network))
-        for name in here.keys() & tensors.keys():
+        for name in here.keys() & tensors.keys() - (aside if fresh else set()):
             own[name][here[name].shared] = tensors[name][there[name].shared]
             for new, old in pairs:
                 own[name][here[name].of_concept[new]] = tensors[name][there[name].of_concept[old]]
-    return len(pairs)
+    return CarriedOver(0 if fresh else len(pairs), fresh)
+
+
+def _same_head(network: nn.Module, tensors: Tensors, rows: dict[str, Rows]) -> bool:
+    """Whether the heads differ in the number of concepts alone."""
+    own = network.state_dict()
+    head = head_names(network)
+    if not head <= tensors.keys() <= own.keys():
+        return False
+    fitting = all(tensors[name].shape[name in rows :] == own[name].shape[name in rows :] for name in head)
+    return fitting and all(len(tensors[name]) == one.of_concept.numel() + len(one.shared) for name, one in rows.items())
 
 
 def concept_rows(network: nn.Module, classes: int) -> dict[str, Rows]:
     """By name, the tensors whose shape depends on the number of concepts; a plain head has a row for each of them."""
     if callable(own := getattr(network, "concept_rows", None)):
         return cast(dict[str, Rows], own(classes))
-    return {name: plain_rows(classes) for name in head_names(network)}
+    last = {id(parameter) for parameter in head_of(network).parameters(recurse=False)}
+    return {name: plain_rows(classes) for name, parameter in network.named_parameters() if id(parameter) in last}
 
 
 def main() -> None:

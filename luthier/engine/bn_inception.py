@@ -62,6 +62,8 @@ class Reduction(nn.Module):
 class BNInception(nn.Module):
     """Images (B, 3, S, S), S of at least 32, to logits (B, classes). 32x downsampling, 1,024 features."""
 
+    ends_of_stages = ("conv1", "conv2", "mod3b", "mod4d", "mod5b")
+
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.conv1 = ConvBN(3, 64, 7, 2)

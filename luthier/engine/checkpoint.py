@@ -152,13 +152,13 @@ def step_name(step: int) -> str:
 
 
 def optimizer_tensors(network: torch.nn.Module, optimizer: Optimizer) -> dict[str, torch.Tensor]:
-    """State as `parameter name` + "#" + `state name`, and the number of steps as "#steps"."""
+    """State as `parameter name` + "#" + `state name`, and the number of steps of each group as "#steps"."""
     tensors = {
         f"{name}#{key}": value
         for name, parameter in network.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
-    return {**tensors, "#steps": torch.tensor(optimizer.steps)}
+    return {**tensors, "#steps": torch.tensor([group.steps for group in optimizer.groups])}
 
 
 def restore_optimizer(network: torch.nn.Module, optimizer: Optimizer, tensors: Tensors) -> None:
@@ -167,7 +167,8 @@ def restore_optimizer(network: torch.nn.Module, optimizer: Optimizer, tensors: T
     for key, value in tensors.items():
         name, _, state_name = key.rpartition("#")
         if not name:
-            optimizer.steps = int(value)
+            for group, steps in zip(optimizer.groups, value.expand(len(optimizer.groups)).tolist(), strict=True):
+                group.steps = steps
             continue
         optimizer.slots([parameters[name]], state_name)[0].copy_(value)
 

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from luthier.engine import BORN, checkpoint, loading, optim
-from luthier.engine.backbones import training_mode
 from luthier.engine.devices import Device, choose, peak_memory_mb
 from luthier.engine.journal import Journal
 from luthier.engine.optimizers import Optimizer
@@ -20,6 +19,7 @@ from luthier.engine.process import StopRequest, main
 from luthier.engine.recipe import Batch, Recipe, recipe_for
 from luthier.engine.report import write_json
 from luthier.engine.session import Timings, build_network
+from luthier.engine.stages import training_mode
 from luthier.runs.events import Finished
 from luthier.runs.run import RunFolder, RunSpec
 
@@ -56,7 +56,7 @@ def measure(run: RunFolder, spec: RunSpec, device: Device, born: float) -> Costs
 
 def _step(recipe: Recipe, network: nn.Module, optimizer: Optimizer, device: Device, batch: Batch, number: int) -> float:
     began = time.monotonic()
-    training_mode(network)
+    training_mode(network, recipe.plan, recipe.plan.epochs)
     there = {name: tensor.to(device.torch_device) for name, tensor in batch.items()}
     there = recipe.augment(there, loading.generator_for(0, "augment", number))
     with device.autocast():

@@ -5,8 +5,8 @@ import math
 from torch import nn
 
 from luthier.catalog.plan import Plan
-from luthier.engine.backbones import head_names
-from luthier.engine.optimizers import SGD, AdamW, Group, Lamb, Optimizer
+from luthier.engine.optimizers import SGD, AdamW, Group, Lamb, Lion, Optimizer
+from luthier.engine.stages import stages_of
 from luthier.errors import InvalidTrainingParams, shown
 
 
@@ -17,25 +17,29 @@ def optimizer_for(network: nn.Module, plan: Plan) -> Optimizer:
         return AdamW(groups)
     if plan.optimizer == "sgd":
         return SGD(groups, momentum=plan.momentum)
+    if plan.optimizer == "lion":
+        return Lion(groups)
     if plan.optimizer == "lamb":
         return Lamb(groups)
-    raise InvalidTrainingParams(f"optimizer is {shown(plan.optimizer)}; give adamw, sgd or lamb")
+    raise InvalidTrainingParams(f"optimizer is {shown(plan.optimizer)}; give adamw, sgd, lion or lamb")
 
 
 def parameter_groups(network: nn.Module, plan: Plan) -> list[Group]:
-    """Up to four groups: backbone and head, each with and without decay. Vectors (norms, biases) never decay."""
-    head = head_names(network)
-    found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    """What has gradients, by rate and by decay. Vectors (norms, biases) never decay; the head learns at the full rate.
+
+    Where stages thaw one after another each has a group of its own, as a group counts its steps.
+    """
+    stages = stages_of(network)
+    found: dict[tuple[int, float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            found.setdefault((name in head, parameter.ndim > 1), []).append(parameter)
+            above = stages.count - stages.of_parameter(name)  # stages, the head counted
+            scale = plan.backbone_multiplier * plan.layer_decay**above if above else 1.0
+            group = above if plan.unfreeze_every_epochs else int(above > 0)
+            found.setdefault((-group, scale, parameter.ndim > 1), []).append(parameter)
     return [
-        Group(
-            parameters,
-            weight_decay=plan.weight_decay if decays else 0.0,
-            scale=1.0 if in_head else plan.backbone_multiplier,
-        )
-        for (in_head, decays), parameters in sorted(found.items(), key=lambda item: item[0])
+        Group(parameters, weight_decay=plan.weight_decay if decays else 0.0, scale=scale)
+        for (_, scale, decays), parameters in sorted(found.items(), key=lambda item: item[0])
     ]
 
 
@@ -64,8 +68,10 @@ def _scheduled(step: int, warmup: int, steps_per_epoch: int, total_steps: int, p
     if plan.schedule == "step":
         drops = sum(step >= epoch * steps_per_epoch for epoch in plan.step_epochs)
         return float(plan.learning_rate * plan.step_factor**drops)
+    done = max(0, step - warmup) / max(1, total_steps - warmup)
+    span = plan.learning_rate - plan.final_learning_rate
+    if plan.schedule == "linear":
+        return plan.final_learning_rate + span * (1 - done)
     if plan.schedule == "cosine":
-        done = max(0, step - warmup) / max(1, total_steps - warmup)
-        span = plan.learning_rate - plan.final_learning_rate
         return plan.final_learning_rate + span * (1 + math.cos(math.pi * done)) / 2
-    raise InvalidTrainingParams(f"schedule is {shown(plan.schedule)}; give constant, cosine or step")
+    raise InvalidTrainingParams(f"schedule is {shown(plan.schedule)}; give cosine, step, linear or constant")

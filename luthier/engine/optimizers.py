@@ -1,4 +1,4 @@
-"""AdamW, SGD and LAMB, each a few lines over lists of tensors. Next: `optim`, which sorts parameters into groups.
+"""AdamW, SGD, LAMB and Lion, each a few lines over lists of tensors. Next: `optim`, which sorts parameters into groups.
 
 torch's own classes import its compiler when they are made, which takes two seconds of every start. The tests hold
 these to the same numbers.
@@ -16,30 +16,30 @@ Tensor = torch.Tensor
 
 @dataclass
 class Group:
-    """Parameters that share a rate and a decay. `scale` multiplies the scheduled rate."""
+    """Parameters that share a rate and a decay. `scale` multiplies the scheduled rate; `steps` counts the updates."""
 
     parameters: list[nn.Parameter]
     weight_decay: float = 0.0
     scale: float = 1.0
     rate: float = 0.0
+    steps: int = 0
 
 
 @dataclass
 class Optimizer:
-    """`state` holds tensors shaped like their parameter; `steps` counts the updates that were made."""
+    """`state` holds tensors shaped like their parameter."""
 
     groups: list[Group]
-    steps: int = 0
     state: dict[Tensor, dict[str, Tensor]] = field(default_factory=dict)
 
     def step(self) -> None:
         """Changes every parameter that has a gradient."""
-        self.steps += 1
         with torch.no_grad():
             self.prepare([p for group in self.groups for p in group.parameters if p.grad is not None])
             for group in self.groups:
                 parameters: list[Tensor] = [p for p in group.parameters if p.grad is not None]
                 if parameters:
+                    group.steps += 1
                     self.update(parameters, [p.grad for p in parameters if p.grad is not None], group)
 
     def prepare(self, parameters: list[Tensor]) -> None:
@@ -91,19 +91,37 @@ class AdamW(Optimizer):
     def update(self, parameters: list[Tensor], gradients: list[Tensor], group: Group) -> None:
         if group.weight_decay:
             torch._foreach_mul_(parameters, 1 - group.rate * group.weight_decay)
-        means, denominators = self.moments(parameters, gradients)
-        torch._foreach_addcdiv_(parameters, means, denominators, value=-group.rate / (1 - self.betas[0] ** self.steps))
+        means, denominators = self.moments(parameters, gradients, group.steps)
+        torch._foreach_addcdiv_(parameters, means, denominators, value=-group.rate / (1 - self.betas[0] ** group.steps))
 
-    def moments(self, parameters: list[Tensor], gradients: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def moments(
+        self, parameters: list[Tensor], gradients: list[Tensor], steps: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """The running mean of the gradients, not corrected, and the root of their corrected running mean square."""
         means, squares = self.slots(parameters, "mean"), self.slots(parameters, "square")
         torch._foreach_lerp_(means, gradients, 1 - self.betas[0])
         torch._foreach_mul_(squares, self.betas[1])
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - self.betas[1])
         denominators = list(torch._foreach_sqrt(squares))
-        torch._foreach_div_(denominators, math.sqrt(1 - self.betas[1] ** self.steps))
+        torch._foreach_div_(denominators, math.sqrt(1 - self.betas[1] ** steps))
         torch._foreach_add_(denominators, self.epsilon)
         return means, denominators
+
+
+@dataclass
+class Lion(Optimizer):
+    """Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2: every step has the same size."""
+
+    betas: tuple[float, float] = (0.9, 0.99)
+
+    def update(self, parameters: list[Tensor], gradients: list[Tensor], group: Group) -> None:
+        if group.weight_decay:
+            torch._foreach_mul_(parameters, 1 - group.rate * group.weight_decay)
+        means = self.slots(parameters, "mean")
+        directions = list(torch._foreach_lerp(means, gradients, 1 - self.betas[0]))
+        torch._foreach_sign_(directions)
+        torch._foreach_add_(parameters, directions, alpha=-group.rate)
+        torch._foreach_lerp_(means, gradients, 1 - self.betas[1])
 
 
 @dataclass
@@ -121,9 +139,9 @@ class Lamb(AdamW):
         nn.utils.clip_grad_norm_(parameters, self.largest_gradient_norm)
 
     def update(self, parameters: list[Tensor], gradients: list[Tensor], group: Group) -> None:
-        means, denominators = self.moments(parameters, gradients)
+        means, denominators = self.moments(parameters, gradients, group.steps)
         updates = list(torch._foreach_div(means, denominators))
-        torch._foreach_div_(updates, 1 - self.betas[0] ** self.steps)
+        torch._foreach_div_(updates, 1 - self.betas[0] ** group.steps)
         if group.weight_decay:
             torch._foreach_add_(updates, parameters, alpha=group.weight_decay)
             torch._foreach_mul_(updates, self._trust(parameters, updates))

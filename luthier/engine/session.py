@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from luthier.catalog.plan import Plan
-from luthier.engine import backbones, checkpoint, loading, optim
+from luthier.engine import backbones, checkpoint, loading, optim, stages
 from luthier.engine.devices import Device, choose
 from luthier.engine.optimizers import Optimizer
 from luthier.engine.recipe import Prepares, Recipe, recipe_for
@@ -252,8 +252,7 @@ def build_network(recipe: Recipe, spec: RunSpec, device: Device, log: Log) -> nn
     network = recipe.build(pretrained=not spec.resume_from)
     if spec.resume_from:
         _start_from(network, Path(spec.resume_from), spec, log)
-    frozen = recipe.plan.trainable_layers == "head" or recipe.plan.backbone_multiplier == 0
-    backbones.freeze(network, only_head=frozen)
+    stages.freeze(network, recipe.plan, recipe.plan.epochs)  # what never learns; the loop freezes more in early epochs
     return device.placed(network)
 
 
@@ -290,5 +289,8 @@ def _start_from(network: nn.Module, folder: Path, spec: RunSpec, log: Log) -> No
     state = checkpoint.verify(folder)
     previous = [concept["id"] for concept in state["concepts"]]
     concepts = [concept.id for concept in spec.concepts]
-    known = backbones.load_previous(network, checkpoint.read_tensors(folder / checkpoint.MODEL), previous, concepts)
-    log(f"Starting from {folder}: {known} of {len(concepts)} concepts were known to it.")
+    found = backbones.load_previous(network, checkpoint.read_tensors(folder / checkpoint.MODEL), previous, concepts)
+    if found.fresh:
+        log(f"Starting from {folder}: its head has another shape, so this one learns anew; all else is carried over.")
+    else:
+        log(f"Starting from {folder}: {found.known} of {len(concepts)} concepts were known to it.")

@@ -16,17 +16,31 @@ class ResidualBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
+        self.skipped = 0.0  # share of training examples that take the shortcut alone
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        inner = functional.relu(self.bn1(self.conv1(x)))
-        return functional.relu(self.bn2(self.conv2(inner)) + cast(torch.Tensor, self.shortcut(x)))
+        inner: torch.Tensor = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+        if self.training and self.skipped:
+            kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.skipped
+            inner = inner * kept / (1 - self.skipped)
+        return functional.relu(inner + cast(torch.Tensor, self.shortcut(x)))
+
+
+def with_stochastic_depth(network: nn.Module, rate: float) -> nn.Module:
+    """The same network; in training its last block is skipped at `rate`, the first never (Huang et al. 2016)."""
+    blocks = [module for module in network.modules() if isinstance(module, ResidualBlock)]
+    for place, block in enumerate(blocks):
+        block.skipped = rate * place / max(1, len(blocks) - 1)
+    return network
 
 
 class TinyResNet(nn.Module):
     """Images (B, 3, S, S), S of at least 16, to logits (B, classes). 0.3 million parameters, 8x downsampling."""
+
+    ends_of_stages = ("stem", "stage1", "stage2", "stage3")
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -49,6 +63,8 @@ class Cifar10Cnn(nn.Module):
 
     After the network of the CIFAR-10 tutorials that the template is named for (Krizhevsky's cuda-convnet "quick").
     """
+
+    ends_of_stages = ("conv1", "conv2", "conv3", "dense")
 
     def __init__(self, classes: int) -> None:
         super().__init__()

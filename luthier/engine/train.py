@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import torch
 
 from luthier.engine import BORN, checkpoint, report
-from luthier.engine.backbones import training_mode
 from luthier.engine.evaluate import Judged, judge
 from luthier.engine.journal import Journal
 from luthier.engine.loading import generator_for, seed_for
 from luthier.engine.optim import rate_at, set_rate
 from luthier.engine.process import StopRequest, main
 from luthier.engine.session import Session, open_session, update_average
+from luthier.engine.stages import training_mode
 from luthier.errors import TrainingFailed
 from luthier.runs.events import Checkpointed, EpochDone, Evaluated, Event
 from luthier.runs.run import RunFolder
@@ -37,7 +37,7 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
     yield report.started(session)
 
     while progress.epoch < plan.epochs and not gives_up(session):
-        training_mode(network)
+        training_mode(network, plan, progress.epoch)
         epoch_began = step_began = time.monotonic()
         saving_before = session.timings.checkpoints
         value = math.nan

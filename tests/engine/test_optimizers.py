@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import timm.optim.lamb
+import timm.optim.lion
 import torch
 from torch import nn
 
 from luthier.catalog.plan import Plan
 from luthier.engine.optim import optimizer_for, parameter_groups, rate_at, set_rate, warmup_steps
-from luthier.engine.optimizers import SGD, AdamW, Group, Lamb, Optimizer
+from luthier.engine.optimizers import SGD, AdamW, Group, Lamb, Lion, Optimizer
 from luthier.engine.small_networks import TinyResNet
 from luthier.errors import InvalidTrainingParams
 
@@ -18,6 +19,7 @@ Theirs = Callable[[Any], torch.optim.Optimizer]
 PAIRS: dict[str, tuple[Callable[[list[Group]], Optimizer], Theirs]] = {
     "adamw": (AdamW, lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)),
     "sgd": (SGD, lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=0.1, momentum=0.9, nesterov=True)),
+    "lion": (Lion, lambda p: timm.optim.lion.Lion(p, lr=0.01, weight_decay=0.1)),
     "lamb": (Lamb, lambda p: timm.optim.lamb.Lamb(p, lr=0.01, weight_decay=0.1, max_grad_norm=1.0)),
 }
 
@@ -57,10 +59,38 @@ def test_norms_and_biases_never_decay_and_the_backbone_has_its_own_rate() -> Non
     assert {group.rate for group in optimizer.groups} == {0.5, 0.125}
 
 
+def test_each_stage_before_the_head_learns_slower_by_the_layer_decay() -> None:
+    net = TinyResNet(3)
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    scales = {
+        names[id(parameter)].partition(".")[0]: group.scale
+        for group in parameter_groups(net, Plan(1, 8, 0.5, layer_decay=0.5, backbone_multiplier=0.1))
+        for parameter in group.parameters
+    }
+    assert scales == pytest.approx({"stem": 0.00625, "stage1": 0.0125, "stage2": 0.025, "stage3": 0.05, "head": 1.0})
+
+
+def test_a_parameter_that_thaws_late_is_stepped_as_one_that_was_never_frozen() -> None:
+    """Adam's correction counts the steps of a group, so the first step of a stage is not too long."""
+    late, fresh = (nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    old = nn.Parameter(torch.ones(2, 2))
+    optimizer, reference = AdamW([Group([old]), Group([late])]), AdamW([Group([fresh])])
+    for step in range(8):
+        gradient = torch.full((2, 2), 1.0 + step)
+        for one in (optimizer, reference):
+            set_rate(one, 0.1)
+        old.grad = gradient
+        if step >= 5:
+            late.grad = fresh.grad = gradient
+            reference.step()
+        optimizer.step()
+    assert torch.equal(late, fresh) and not torch.equal(old, late)
+
+
 def test_unknown_optimizer_and_schedule_name_what_there_is() -> None:
-    with pytest.raises(InvalidTrainingParams, match="give adamw, sgd or lamb"):
+    with pytest.raises(InvalidTrainingParams, match="give adamw, sgd, lion or lamb"):
         optimizer_for(TinyResNet(2), Plan(1, 8, 0.1, optimizer="rmsprop"))
-    with pytest.raises(InvalidTrainingParams, match="give constant, cosine or step"):
+    with pytest.raises(InvalidTrainingParams, match="give cosine, step, linear or constant"):
         rate_at(0, 1, 1, Plan(1, 8, 0.1, schedule="poly"))
 
 
@@ -78,5 +108,7 @@ def test_cosine_ends_where_it_is_told_and_steps_fall_after_their_epochs() -> Non
     assert rate_at(0, 50, 100, cosine) == 1.0
     assert rate_at(50, 50, 100, cosine) == pytest.approx(0.55)
     assert rate_at(99, 50, 100, cosine) == pytest.approx(0.1, abs=0.001)
+    linear = Plan(2, 8, 1.0, schedule="linear", final_learning_rate=0.1)
+    assert [rate_at(step, 50, 100, linear) for step in (0, 50, 100)] == pytest.approx([1.0, 0.55, 0.1])
     steps = Plan(4, 8, 1.0, schedule="step", step_epochs=(2, 3), step_factor=0.1)
     assert [rate_at(epoch * 10, 10, 40, steps) for epoch in range(4)] == pytest.approx([1.0, 1.0, 0.1, 0.01])
