@@ -50,8 +50,10 @@ class Settings:
     max_input_mb: int = _setting(20, "largest picture or text", "MiB")
     max_concepts_per_model: int = _setting(1000, "most concepts that one model may learn")
     queued_jobs_per_user: int = _setting(1000, "trainings that one user may have waiting")
-    decode_memory_mb: int = _setting(1536, "memory limit of the process that decodes pictures", "MiB")
+    decode_memory_mb: int = _setting(1536, "memory limit of a process that decodes pictures or a video", "MiB")
     decode_seconds: float = _setting(5.0, "time limit for decoding one picture", "seconds")
+    max_video_mb: int = _setting(100, "largest video that is sent for predictions", "MiB")
+    video_seconds: float = _setting(300.0, "time limit for decoding a video and predicting its frames", "seconds")
     fetch_urls: bool = _setting(True, "fetch inputs that are sent as URLs; offline: only from fetch_allow")
     fetch_ports: str = _setting("80,443", "ports that URLs may name, separated by commas")
     fetch_allow: str = _setting("", "private hosts that URLs may name whatever their address, as host:port, by commas")
@@ -76,6 +78,10 @@ class Settings:
     @property
     def runs_folder(self) -> Path:
         return self.data_dir / "runs"
+
+    @property
+    def vectors_folder(self) -> Path:
+        return self.data_dir / "vectors"
 
     @property
     def database_file(self) -> Path:

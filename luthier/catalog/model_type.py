@@ -115,6 +115,12 @@ def input_kind(template: Template) -> str:
     return template.embedder.reads if template.embedder else model_type(template.model_type).input_fields[0]
 
 
+def input_kind_of(model_type_id: str, template_id: str) -> str:
+    """The same of a trained model, by what it was trained as; only of a transfer the template matters."""
+    kind = model_type(model_type_id).input_fields[0]
+    return kind if kind != "embeddings" else input_kind(find_template(model_type_id, template_id))
+
+
 def find_any_template(name: str) -> Template:
     """The same over every model type; where several have the name, the first in their order."""
     return _named(all_templates(), name, "Luthier")

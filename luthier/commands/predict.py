@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from luthier.catalog.model_type import model_type
+from luthier.catalog.model_type import input_kind_of
 from luthier.commands.command_line import FAILED
 from luthier.commands.drawing import save_drawn
 from luthier.errors import InvalidRequest, PredictionFailed
@@ -53,7 +53,8 @@ def command(model: Path, top: int, as_json: bool, save: Path | None, least: floa
     echo "a puzzle with cards" | luthier predict --model runs/luthier_minilm-20260101-120000 -
     """
     run = _trained_run(model)
-    kind = model_type(run.spec().model_type).input_fields[0]
+    spec = run.spec()
+    kind = input_kind_of(spec.model_type, spec.template)
     inputs = list(_inputs(files, kind))
     concepts = run.spec().concepts
     failed = 0

@@ -13,7 +13,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from luthier.catalog import hyperparameters
-from luthier.catalog.model_type import find_any_template, model_type, templates_of
+from luthier.catalog.model_type import find_any_template, input_kind, templates_of
 from luthier.catalog.template import Template
 from luthier.errors import InvalidRange, InvalidRequest, InvalidTrainingParams
 from luthier.rpcs import codes, training_time
@@ -22,11 +22,12 @@ from luthier.rpcs.model_lookup import model_of
 from luthier.rpcs.struct_values import plain
 from luthier.rpcs.training_data import dataset_of
 from luthier.rpcs.training_time import Workload
+from luthier.rpcs.transfer_request import is_transfer, settled
 from luthier.store import calibrations, jobs, training_requests
 from luthier.store.database import Connection
 from luthier.store.models import ModelRow
 
-PLATFORM_KEYS = ("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent")
+PLATFORM_KEYS = ("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent", "replay_percent")
 MOST_INPUTS = 1_000_000_000
 MOST_GFLOPS_ON_CPU = 750.0  # of one batch, forward: what is dearer would keep a processor from training for minutes
 
@@ -60,6 +61,8 @@ def estimate(
     """For checked or default `values` and that many train, validation and test items."""
     work = training_time.workload(template, values, split)
     device, kind = calibrations.current_device(connection) or ("cpu/1", "cpu")
+    if template.embedder:
+        return Estimate(training_time.transfer_seconds(work, device, kind), "first estimate: each input embedded once")
     size = training_time.image_size_of(values)
     exact = calibrations.find(connection, template.id, template.model_type, size, work.batch_size, device)
     if exact:
@@ -95,12 +98,15 @@ def _estimate_of(
     ctx: Context, connection: Connection, model: ModelRow, version: resources_pb2.ModelVersion, count: int
 ) -> Estimate:
     params = plain(version.train_info.params)
+    if is_transfer(model.model_type):
+        params = settled(ctx, connection, model, version, params).params
     template = template_named(model.model_type, params.get("template"))
     given = {name: value for name, value in params.items() if name not in PLATFORM_KEYS}
     values = hyperparameters.check(template.hyperparameters, given, template.id)
     if template.plan:
         template.plan_for(values)
-    return estimate(connection, template, values, _split(connection, model, version, params, count))
+    kind = input_kind(template)
+    return estimate(connection, template, values, _split(connection, model, version, params, kind, count))
 
 
 def _split(
@@ -108,6 +114,7 @@ def _split(
     model: ModelRow,
     version: resources_pb2.ModelVersion,
     params: Mapping[str, Any],
+    kind: str,
     count: int,
 ) -> tuple[int, int, int]:
     """Train, validation and test items: of the count that was given, else of the data that was named."""
@@ -118,7 +125,6 @@ def _split(
     named = dataset_of(connection, model, version.train_info, params)
     if named.frozen:
         return named.frozen_split
-    kind = model_type(model.model_type).input_fields[0]
     counted = training_requests.input_count(connection, model.app, kind, named.dataset)
     if not counted:
         raise InvalidRequest("estimated_input_count is 0 and there are no inputs; say how many you will train on")

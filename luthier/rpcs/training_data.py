@@ -9,7 +9,6 @@ from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2
 
-from luthier.catalog.model_type import model_type
 from luthier.errors import (
     DatasetVersionConflict,
     DoesNotExist,
@@ -106,16 +105,24 @@ def concepts_of(
 
 
 def learnable(
-    connection: Connection, model: ModelRow, concepts: Sequence[ConceptRow], data: NamedData, *, regions: bool = False
+    connection: Connection,
+    model: ModelRow,
+    concepts: Sequence[ConceptRow],
+    data: NamedData,
+    kind: str,
+    *,
+    regions: bool = False,
 ) -> Learnable:
-    """From the frozen version's own counts, else from the labels, or those of `regions`, that there are now."""
+    """From the frozen version's own counts, else from the labels, or those of `regions`, that there are now.
+
+    `kind` is that of the inputs: "image", "text".
+    """
     if data.frozen and data.version:
         per_concept = data.version.counts.get("per_concept", {})
         carried = "region_inputs" if regions else "positive"
         positives = {one.id: per_concept.get(one.id, {}).get(carried, 0) for one in concepts}
         negatives = {one.id: per_concept.get(one.id, {}).get("negative", 0) for one in concepts}
         return Learnable(sum(data.frozen_split), positives, negatives, data.frozen_split)
-    kind = model_type(model.model_type).input_fields[0]
     seqs = [one.seq for one in concepts]
     counts = training_requests.label_counts(connection, model.app, kind, seqs, data.dataset, regions=regions)
     return Learnable(

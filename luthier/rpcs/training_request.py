@@ -12,7 +12,7 @@ from typing import Any
 from clarifai_grpc.grpc.api import resources_pb2
 
 from luthier.catalog import weights
-from luthier.catalog.model_type import find_template, templates_of
+from luthier.catalog.model_type import find_template, input_kind, templates_of
 from luthier.catalog.template import Template
 from luthier.errors import InvalidPredictRequest, InvalidRequest, InvalidTrainingParams, MissingWeights, shown
 from luthier.rpcs import training_data
@@ -24,6 +24,7 @@ from luthier.rpcs.patching import kept
 from luthier.rpcs.prediction_settings import to_store
 from luthier.rpcs.struct_values import plain
 from luthier.rpcs.training_data import NamedData
+from luthier.rpcs.transfer_request import is_transfer, settled
 from luthier.settings import Settings
 from luthier.store import training_requests
 from luthier.store.database import Connection
@@ -49,7 +50,10 @@ def read(
     ctx: Context, connection: Connection, model: ModelRow, sent: resources_pb2.ModelVersion, description: str
 ) -> TrainingRequest:
     """Raises the LuthierError whose code says what is wrong, 21110 to 21118 for most of it."""
-    params = plain(sent.train_info.params)
+    params, base = plain(sent.train_info.params), {}
+    if is_transfer(model.model_type):
+        transfer = settled(ctx, connection, model, sent, params)
+        params, base = transfer.params, transfer.base
     template = _template(model, params)
     given = {name: value for name, value in params.items() if name not in PLATFORM_KEYS}
     values = _values(template, given, sent.output_info.output_config)
@@ -57,12 +61,19 @@ def read(
     resumed = _resumed(ctx, connection, model, template, sent.train_info)
     if resumed is None:
         _check_weights(ctx.settings, template.weights(values))
-    tolerance = _tolerance(params)
+    tolerance = _percent(params, "invalid_data_tolerance_percent", DEFAULT_TOLERANCE)
+    replay = _percent(params, "replay_percent", 0.0)
+    if replay and not resumed:
+        raise InvalidTrainingParams(
+            f"train_info.params.replay_percent is {replay:g}, but there is no training whose data could be mixed in: "
+            "name it in train_info.resume_from_model, or leave replay_percent out"
+        )
     most = ctx.settings.max_concepts_per_model
     concepts = training_data.concepts_of(connection, model, sent.output_info.data.concepts, most)
     data = training_data.dataset_of(connection, model, sent.train_info, params)
     plan = template.plan_for(values)
-    found = training_data.learnable(connection, model, concepts, data, regions=plan.learns_regions)
+    kind = input_kind(template)
+    found = training_data.learnable(connection, model, concepts, data, kind, regions=plan.learns_regions)
     alone = plan.learns_regions  # a single concept is then told from the background
     training_data.check_learnable(found, concepts, _exclusive(template, values), single_allowed=alone)
     seconds = estimate(connection, template, values, found.split).seconds
@@ -74,7 +85,9 @@ def read(
         "dataset_id": _named(params, "dataset_id", sent.train_info.dataset.id),
         "dataset_version_id": _named(params, "dataset_version_id", sent.train_info.dataset.version.id),
         "invalid_data_tolerance_percent": tolerance,
+        "replay_percent": replay,
         "resume_from": {"model_id": resumed.model_id, "version_id": resumed.id} if resumed else None,
+        "base": base,
         "estimated_seconds": seconds,
         "seed": _seed(values),
     }
@@ -124,13 +137,11 @@ def _check_weights(settings: Settings, name: str) -> None:
         raise MissingWeights(f"{name} is not in the weights folder{forbidden}; {weights.how_to_get(name)}")
 
 
-def _tolerance(params: Mapping[str, Any]) -> float:
-    value = params.get("invalid_data_tolerance_percent", DEFAULT_TOLERANCE)
+def _percent(params: Mapping[str, Any], name: str, default: float) -> float:
+    value = params.get(name, default)
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not number or not 0 <= value <= 100:
-        raise InvalidTrainingParams(
-            f"train_info.params.invalid_data_tolerance_percent is {shown(value)}; give a number from 0 to 100"
-        )
+        raise InvalidTrainingParams(f"train_info.params.{name} is {shown(value)}; give a number from 0 to 100")
     return float(value)
 
 

@@ -21,6 +21,7 @@ TRAINING_PASSES = 3  # forward passes that one training step costs: forward, and
 # Without any measurement: GFLOPs a second that training reaches at the least, by kind of device.
 ASSUMED_GFLOPS = {"cpu": 12.0, "mps": 1000.0, "cuda": 5000.0}  # cpu: per thread
 ASSUMED_SECONDS_PER_ITEM = 0.002  # reading and augmenting a picture, however small the network
+ASSUMED_SECONDS_PER_HEAD_STEP = 0.003
 ASSUMED_START_SECONDS = {"cpu": 12.0, "mps": 15.0, "cuda": 25.0}
 ASSUMED_CHECKPOINT_SECONDS = 0.2  # and the time to write the weights:
 ASSUMED_MB_PER_SECOND = 100.0
@@ -124,6 +125,14 @@ def assumed(device: str, kind: str, work: Workload) -> Costs:
         start_seconds=ASSUMED_START_SECONDS[kind],
         checkpoint_seconds=ASSUMED_CHECKPOINT_SECONDS + 4 * work.parameters_m / ASSUMED_MB_PER_SECOND,
     )
+
+
+def transfer_seconds(work: Workload, device: str, kind: str) -> float:
+    """A forward pass for each item, once; the steps of the head are small beside it. Never measured."""
+    costs = assumed(device, kind, work)
+    items = work.train_items + work.validation_items + work.test_items
+    steps = work.epochs * math.ceil(work.train_items / work.batch_size)
+    return costs.start_seconds + items * costs.seconds_per_validation_item + steps * ASSUMED_SECONDS_PER_HEAD_STEP
 
 
 def _threads(device: str) -> int:

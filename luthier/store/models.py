@@ -148,6 +148,15 @@ def newest_trained(connection: Connection, model: int) -> versions.Version | Non
     return versions.by_seq(connection, seq) if seq else None
 
 
+def newest_trained_of_type(connection: Connection, app: int, model_type: str) -> versions.Version | None:
+    """The newest version that can predict, of any of the app's models of that type."""
+    table = tables.model_versions
+    of_type = select(tables.models.c.seq).where(tables.models.c.app == app, tables.models.c.model_type == model_type)
+    trained = (table.c.model.in_(of_type), table.c.status == int(versions.Status.TRAINED))
+    seq = connection.execute(select(func.max(table.c.seq)).where(*trained)).scalar()
+    return versions.by_seq(connection, seq) if seq else None
+
+
 def under_way(connection: Connection, model: int) -> list[tuple[int, str, State]]:
     """(seq, version id, state of its job) of the model's versions whose training waits or runs."""
     jobs, table = tables.jobs, tables.model_versions
