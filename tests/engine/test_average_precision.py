@@ -80,3 +80,14 @@ def test_a_concept_that_no_picture_has_is_left_out_and_nothing_found_is_zero() -
     assert scores.metrics == {"map": 0.0, "map50": 0.0, "map75": 0.0}
     assert [row["ap"] for row in scores.per_concept] == [0.0, None]
     assert DetectionJudge(["a"]).scores().metrics == {}
+
+
+def test_a_crowd_of_one_concept_counts_as_a_whole() -> None:
+    corners = np.array([[x, y] for x in range(15) for y in range(10)], dtype=float) * 10
+    boxes = torch.tensor(np.concatenate([corners, corners + 8], 1))[None]
+    concepts = torch.zeros(1, 150)
+    judge = DetectionJudge(["a"])
+    judge.add(
+        {"boxes": boxes, "values": torch.ones(1, 150), "concepts": concepts}, {"boxes": boxes, "concepts": concepts}
+    )
+    assert judge.scores().metrics["map"] == pytest.approx(1)

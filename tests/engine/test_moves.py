@@ -84,3 +84,15 @@ def test_classes_move_with_the_picture_and_what_comes_in_is_unknown() -> None:
     scale, origin = moves.views(torch.tensor([[SIDE, SIDE]]), SegmentationPlan(1, 1, 0.1, flip_probability=1.0),
                                 torch.Generator())  # fmt: skip
     assert (scale[0, 0], origin[0, 0]) == (-1, SIDE)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_some_pictures_become_mosaics_and_the_others_stay_whole(seed: int) -> None:
+    """The centre of a mosaic is where four black borders or rectangles meet; a whole one has its rectangle in place."""
+    moved = moves.moved(batch(8), plan(mosaic_probability=0.5), torch.Generator().manual_seed(seed))
+    kept = (moved["concepts"] >= 0).sum(1)
+    whole = [row for row in range(8) if moved["boxes"][row, 0].tolist() == list(BOX) and kept[row] == 1]
+    assert 0 < len(whole) < 8
+    for row in whole:
+        assert white(moved["images"][row]) == BOX
+    assert moved["sizes"].tolist() == [[SIDE, SIDE]] * 8

@@ -119,11 +119,8 @@ def places_of(shape: Sequence[int], stride: int, device: torch.device) -> Tensor
 @torch.no_grad()
 def share_out(boxes: Tensor, logits: Tensor, places: Tensor, target: Target) -> tuple[Tensor, Tensor, Tensor]:
     """SimOTA: which places (K,) propose which object (K,), and how much their boxes overlap with it now (K,)."""
-    inside, central = _near(places, target.boxes)
-    candidates = (inside | central).any(0).nonzero().flatten()
-    if not len(candidates):  # an object between all centres, smaller than any cell
-        distance = torch.cdist((target.boxes[:, :2] + target.boxes[:, 2:]) / 2, places[:, :2])
-        candidates = torch.unique(distance.argmin(1))
+    near, fit = _near(places, target.boxes)
+    candidates = near.any(0).nonzero().flatten()
     overlap = box_iou(target.boxes, boxes[candidates])  # (objects, candidates)
     values = logits[candidates].sigmoid()
     likely = (values[:, 1:] * values[:, :1]).sqrt().clamp(1e-7, 1 - 1e-7)  # (candidates, classes)
@@ -131,7 +128,7 @@ def share_out(boxes: Tensor, logits: Tensor, places: Tensor, target: Target) -> 
         (1 - likely).log()[:, target.concepts].T - likely.log()[:, target.concepts].T
     )
     cost = cost_of_concept - 3 * (overlap + 1e-8).log()
-    cost = cost + 1e5 * ~(inside & central)[:, candidates]
+    cost = cost + 1e5 * ~fit[:, candidates]
     shares = overlap.topk(min(LIKELIEST, len(candidates)), 1).values.sum(1).int().clamp(min=1)
     taken = torch.zeros_like(cost, dtype=torch.bool)
     for row, count in enumerate(shares.tolist()):
@@ -140,14 +137,30 @@ def share_out(boxes: Tensor, logits: Tensor, places: Tensor, target: Target) -> 
     if contested.any():
         best = cost[:, contested].argmin(0)
         taken[:, contested] = functional.one_hot(best, len(target.boxes)).T.bool()
+        _place_the_others(taken, cost)
     owner, place = taken.nonzero(as_tuple=True)
     return candidates[place], owner, overlap[owner, place]
 
 
+def _place_the_others(taken: Tensor, cost: Tensor) -> None:
+    """Each object that others left no place gets the best free one, while there is any."""
+    for row in (~taken.any(1)).nonzero().flatten().tolist():
+        free = ~taken.any(0)
+        if free.any():
+            taken[row, cost[row].masked_fill(~free, math.inf).argmin()] = True
+
+
 def _near(places: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """(objects, places) each: the place lies in the box; it lies near the box's centre."""
+    """(objects, places) each: the place lies in the box or near its centre; in it and near, which suits it best.
+
+    A box between all cells has no place in it: the nearest ones suit it then.
+    """
     at = places[:, :2].unsqueeze(0)
     inside = ((at > boxes[:, None, :2]) & (at < boxes[:, None, 2:])).all(-1)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    central = ((at - centres[:, None]).abs() < RADIUS * places[:, 2].view(1, -1, 1)).all(-1)
-    return inside, central
+    away = (at - centres[:, None]).abs().amax(-1)
+    central = away < RADIUS * places[:, 2]
+    fit = inside & central
+    none = ~fit.any(1, keepdim=True)
+    fit = fit | (none & (away <= away.amin(1, keepdim=True)))
+    return inside | central | fit, fit

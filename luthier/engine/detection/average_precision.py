@@ -1,7 +1,7 @@
 """mAP as COCO defines it: area under precision over recall at 101 points, overlaps 0.50 to 0.95. numpy only.
 
-Lin et al. 2014, "Microsoft COCO", and its evaluation: per picture the best 100 boxes, greedy by value, each object
-found once. A test holds it to pycocotools.
+Lin et al. 2014, "Microsoft COCO", and its evaluation: boxes take objects greedily by value, each object is found once.
+A test holds it to pycocotools. All boxes of an answer count, where COCO stops at 100 of a concept in a picture.
 """
 
 from dataclasses import dataclass, field
@@ -61,11 +61,10 @@ def overlaps(found: Array, truth: Array) -> Array:
 def matched(overlap: Array) -> Array:
     """(overlaps, N): whether each box, best first, finds an object that none before it has found."""
     hits = np.zeros((len(OVERLAPS), overlap.shape[0]), dtype=bool)
-    if not overlap.shape[1]:
-        return hits
+    near = np.flatnonzero((overlap >= OVERLAPS[0]).any(1))  # most boxes are not near any object: no need to ask them
     for row, least in enumerate(OVERLAPS):
         free = np.ones(overlap.shape[1], dtype=bool)
-        for box in range(overlap.shape[0]):
+        for box in near:
             candidates = np.where(free, overlap[box], -1.0)
             best = int(candidates.argmax())
             if candidates[best] >= min(least, 1 - 1e-10):

@@ -38,7 +38,7 @@ class Choice:
     least_value: float = 0.02
     overlap: float = 0.6  # of two boxes of one concept that overlap more (IoU), the better stays
     candidates: int = 1000  # looked at per picture
-    most: int = 100  # boxes in the end
+    most: int = 300  # boxes in the end
 
 
 class Detector(nn.Module):

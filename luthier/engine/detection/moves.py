@@ -114,20 +114,32 @@ def _boxes_after(
 
 def _mosaic(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Batch:
     """Four pictures around one point (Bochkovskiy et al. 2020), for a share of the batch; the others are only moved."""
-    images = batch["images"]
-    count, (height, width) = len(images), images.shape[2:]
+    count, device = len(batch["images"]), batch["images"].device
     chosen = torch.rand(count, generator=generator) < plan.mosaic_probability
+    orders = [torch.randperm(count, generator=generator)[chosen] for _ in range(4)]
+    if not chosen.any():
+        return _resampled(batch, *views(batch["sizes"], plan, generator))
+    four = [{name: tensor[order.to(device)] for name, tensor in batch.items()} for order in orders]
+    mosaics = _around_one_point(four, plan, generator)
+    if chosen.all():
+        return mosaics
+    chosen = chosen.to(device)
+    rest = {name: tensor[~chosen] for name, tensor in batch.items()}
+    return _joined(chosen, mosaics, _resampled(rest, *views(rest["sizes"], plan, generator)))
+
+
+def _around_one_point(parts: list[Batch], plan: DetectionPlan, generator: torch.Generator) -> Batch:
+    """One batch of four, each picture of which gives a random window of its moved self for a quarter."""
+    images = parts[0]["images"]
+    count, (height, width) = len(images), images.shape[2:]
     middle_x = int(width * (0.35 + 0.3 * float(torch.rand((), generator=generator))))
     middle_y = int(height * (0.35 + 0.3 * float(torch.rand((), generator=generator))))
     quarters = ((0, 0, middle_x, middle_y), (middle_x, 0, width, middle_y),
                 (0, middle_y, middle_x, height), (middle_x, middle_y, width, height))  # fmt: skip
     canvas = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     boxes, concepts = [], []
-    for left, top, right, bottom in quarters:
-        order = torch.randperm(count, generator=generator).to(images.device)
-        part = {name: tensor[order] for name, tensor in batch.items()}
+    for part, (left, top, right, bottom) in zip(parts, quarters, strict=True):
         scale, origin = views(part["sizes"], plan, generator)
-        # a random window of the moved picture, as large as the quarter
         room = torch.tensor([width - (right - left), height - (bottom - top)], dtype=torch.float32)
         origin = origin - room * torch.rand(count, 2, generator=generator)
         scale, origin = scale.to(images.device), origin.to(images.device)
@@ -135,18 +147,17 @@ def _mosaic(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Ba
         inside, kept = _boxes_after(part["boxes"], part["concepts"], scale, origin, right - left, bottom - top)
         boxes.append(inside + torch.tensor([left, top, left, top], device=images.device))
         concepts.append(kept)
-    plain = _resampled(batch, *views(batch["sizes"], plan, generator))
-    return _mixed(chosen.to(images.device), canvas, torch.cat(boxes, 1), torch.cat(concepts, 1), plain)
+    size = torch.tensor([width, height], device=images.device).expand(count, 2)
+    return {"images": canvas, "boxes": torch.cat(boxes, 1), "concepts": torch.cat(concepts, 1), "sizes": size}
 
 
-def _mixed(chosen: Tensor, canvas: Tensor, boxes: Tensor, concepts: Tensor, plain: Batch) -> Batch:
-    """The mosaic where chosen, else the plain picture, its boxes padded to as many."""
-    missing = boxes.shape[1] - plain["boxes"].shape[1]
-    plain_boxes = functional.pad(plain["boxes"], (0, 0, 0, missing))
-    plain_concepts = functional.pad(plain["concepts"], (0, missing), value=-1)
-    return {
-        **plain,
-        "images": torch.where(chosen.view(-1, 1, 1, 1), canvas, plain["images"]),
-        "boxes": torch.where(chosen.view(-1, 1, 1), boxes, plain_boxes),
-        "concepts": torch.where(chosen.view(-1, 1), concepts, plain_concepts),
+def _joined(chosen: Tensor, first: Batch, second: Batch) -> Batch:
+    """`first` where chosen, in order, `second` elsewhere, whose boxes are padded to as many."""
+    missing = first["boxes"].shape[1] - second["boxes"].shape[1]
+    second = {
+        **second,
+        "boxes": functional.pad(second["boxes"], (0, 0, 0, missing)),
+        "concepts": functional.pad(second["concepts"], (0, missing), value=-1),
     }
+    place = torch.where(chosen, chosen.cumsum(0) - 1, int(chosen.sum()) + (~chosen).cumsum(0) - 1)
+    return {name: torch.cat([first[name], second[name]])[place] for name in second}
