@@ -101,7 +101,7 @@ def how_to_add(name: str) -> str:
 def assets(weights_dir: Path, name: str) -> list[Path]:
     """The small files beside the tensors that a run keeps a copy of; those that are here."""
     place = folder(weights_dir, name)
-    return [place / file for file in LARGEST_BESIDE if (place / file).is_file()]
+    return [place / file for file in (*LARGEST_BESIDE, RECORD_FILE) if (place / file).is_file()]
 
 
 def record(weights_dir: Path, name: str) -> AddedWeights | None:

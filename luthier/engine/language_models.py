@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from luthier.catalog.weights import RECORD_FILE
 from luthier.engine import checkpoint
 from luthier.errors import CorruptFile, MissingWeights
 
@@ -22,7 +23,7 @@ Tensors = dict[str, torch.Tensor]
 class Tokenizer:
     """Texts as token ids; raises MissingWeights where the folder has no tokenizer, CorruptFile for a damaged one."""
 
-    def __init__(self, folder: Path, max_tokens: int) -> None:
+    def __init__(self, folder: Path, max_tokens: int, cut_at: str = "end") -> None:
         from tokenizers import Tokenizer as FastTokenizer
 
         file = _asset(folder, TOKENIZER_FILE)
@@ -31,12 +32,12 @@ class Tokenizer:
         except Exception as error:  # the library raises a bare Exception
             raise CorruptFile(f"{file} is not a readable tokenizer: {error}") from error
         self._fast.no_padding()
-        self._fast.enable_truncation(max_tokens)
+        self._fast.enable_truncation(max_tokens, direction="right" if cut_at == "end" else "left")
         self._specials = self._fast.num_special_tokens_to_add(is_pair=False)
         self.vocabulary = self._fast.get_vocab_size()
 
     def encode(self, text: str) -> tuple[np.ndarray[Any, Any], int]:
-        """Token ids, int32 (T,), at least one, and how many tokens were cut off at the end."""
+        """Token ids, int32 (T,), at least one, and how many tokens were cut off."""
         encoding = self._fast.encode(text)
         lost = sum(len(rest.ids) - self._specials for rest in encoding.overflowing)
         return np.array(encoding.ids or [0], dtype=np.int32), lost
@@ -55,30 +56,40 @@ def config_of(folder: Path) -> Any:
     """The model's configuration; raises MissingWeights where it is not there, CorruptFile for an unknown kind."""
     file = _asset(folder, CONFIG_FILE)
     try:
-        return _quiet_transformers().AutoConfig.from_pretrained(
+        return quiet_transformers().AutoConfig.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
     except (ValueError, OSError, KeyError) as error:
         raise CorruptFile(f"{file} names no model that this version can build: {error}") from error
 
 
-def body_of(config: Any, tensors: Tensors | None) -> nn.Module:
-    """The network without a head, float32, on the CPU: random, or with `tensors`.
+def is_decoder(config: Any) -> bool:
+    """Whether the model reads from left to right only, so that the last token alone has seen the whole text."""
+    models = quiet_transformers().models.auto.modeling_auto
+    kind = type(config)
+    return kind in models.MODEL_FOR_CAUSAL_LM_MAPPING and kind not in models.MODEL_FOR_MASKED_LM_MAPPING
+
+
+def body_of(config: Any, tensors: Tensors | None, precision: str = "float32") -> nn.Module:
+    """The network without a head, on the CPU: random, or with `tensors`. `precision`: how its numbers are held.
 
     Raises CorruptFile where a tensor is missing or has another shape; tensors too many, as another task's head, are
     left aside.
     """
-    transformers = _quiet_transformers()
+    transformers = quiet_transformers()
+    if hasattr(config, "reference_compile"):  # ModernBERT's, which costs a minute at the start
+        config.reference_compile = False
+    dtype = getattr(torch, precision)
     if tensors is None:
-        body: nn.Module = transformers.AutoModel.from_config(config, dtype=torch.float32)
+        body: nn.Module = transformers.AutoModel.from_config(config, dtype=dtype)
     else:
-        body = _loaded(transformers.AutoModel, config, tensors)
+        body = loaded(transformers.AutoModel, config, tensors, dtype)
     if hasattr(body, "pooler"):  # BERT's, trained for another task
         setattr(body, "pooler", None)  # noqa: B010, as nn.Module types it otherwise
     return body
 
 
-def _quiet_transformers() -> Any:
+def quiet_transformers() -> Any:
     """The library, which takes seconds to import, without its bars and tables in the training log."""
     import transformers as library
 
@@ -88,12 +99,13 @@ def _quiet_transformers() -> Any:
     return transformers
 
 
-def _loaded(auto: Any, config: Any, tensors: Tensors) -> nn.Module:
+def loaded(auto: Any, config: Any, tensors: Tensors, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The model that `auto`, a class of transformers, has for `config`; raises CorruptFile where tensors do not fit."""
     kinds = auto._model_mapping[type(config)]
     kind = kinds[0] if isinstance(kinds, tuple | list) else kinds
     try:
         body, said = kind.from_pretrained(
-            None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
+            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
         )
     except RuntimeError as error:  # of other shapes
         raise CorruptFile(f"the weights do not fit the network of {CONFIG_FILE}: {error}") from error
@@ -102,8 +114,8 @@ def _loaded(auto: Any, config: Any, tensors: Tensors) -> nn.Module:
         raise CorruptFile(
             f"the weights do not fit the network of {CONFIG_FILE}: {len(missing)} missing, as {', '.join(missing[:3])}"
         )
-    loaded: nn.Module = body
-    return loaded
+    network: nn.Module = body
+    return network
 
 
 def _asset(folder: Path, name: str) -> Path:
@@ -114,6 +126,23 @@ def _asset(folder: Path, name: str) -> Path:
             "luthier weights add NAME FOLDER"
         )
     return file
+
+
+def verify_base(folder: Path, weights: Path) -> None:
+    """Raises CorruptFile where the weights file is not that of the model whose assets lie in `folder`.
+
+    An adapter means nothing beside another base model. Weights that were put in their folder by hand have no record,
+    and pass.
+    """
+    records = [place / RECORD_FILE for place in (folder, weights.parent)]
+    if not all(record.is_file() for record in records):
+        return
+    kept, here = (json.loads(record.read_text(encoding="utf-8")) for record in records)
+    if kept["sha256"] != here["sha256"]:
+        raise CorruptFile(
+            f"{weights} is not the base model that this adapter learns beside, which was {kept['name']} with SHA-256 "
+            f"{kept['sha256'][:16]}…; put that one back: luthier weights add {kept['name']} FOLDER"
+        )
 
 
 def verify(folder: Path, hashes: dict[str, str]) -> None:

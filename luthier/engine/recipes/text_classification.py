@@ -10,26 +10,30 @@ from torch import nn
 
 from luthier.catalog.text_plan import TextPlan
 from luthier.catalog.weights import require
-from luthier.engine import backbones, classification, language_models
+from luthier.engine import adapters, backbones, classification, language_models
+from luthier.engine.adapters import LearnsBeside
 from luthier.engine.classification import ClassificationJudge
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded
-from luthier.errors import InvalidBytes
+from luthier.errors import InvalidBytes, InvalidTrainingParams
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
 
 BYTE_ORDER_MARK = "\ufeff"
 
 
-class TextNetwork(nn.Module):
-    """A language model's body, its last hidden states pooled to one vector per text, and a linear head."""
+class TextNetwork(LearnsBeside):
+    """A language model's body, its last hidden states pooled to one vector per text, and a linear head.
 
-    def __init__(self, body: nn.Module, width: int, classes: int, plan: TextPlan) -> None:
+    `last`: the vector is that of the last token; the head is then without a bias, as that of transformers' decoders.
+    """
+
+    def __init__(self, body: nn.Module, width: int, classes: int, *, dropout: float, last: bool) -> None:
         super().__init__()
         self.body = body
-        self.pooling = plan.pooling
-        self.dropout = nn.Dropout(plan.dropout)
-        self.head = nn.Linear(width, classes)
+        self.last = last
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes, bias=not last)
 
     def get_classifier(self) -> nn.Module:
         return self.head
@@ -37,10 +41,11 @@ class TextNetwork(nn.Module):
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, C) of token ids and their mask, both int64 (B, T); padding stands at the end and is 0 in it."""
         hidden = self.body(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        hidden = hidden[:, -tokens.shape[1] :]  # an adapter may put tokens of its own before the text's
         return self.head(self.dropout(self._pooled(hidden, mask)))  # type: ignore[no-any-return]
 
     def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        if self.pooling == "last":
+        if self.last:
             return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
         weights = mask.unsqueeze(-1).float()
         return (hidden * weights).sum(1) / weights.sum(1)
@@ -62,16 +67,32 @@ class TextClassification:
         self.assets = Path(spec.assets_folder)
         language_models.verify(self.assets, spec.assets)
         longest = language_models.most_tokens(self.assets)
-        limit = min(self.plan.max_tokens, longest) if longest else self.plan.max_tokens
-        self.tokenizer = language_models.Tokenizer(self.assets, limit)
+        room = longest - self.plan.adapter.get("num_virtual_tokens", 0)
+        limit = min(self.plan.max_tokens, room) if longest else self.plan.max_tokens
+        self.tokenizer = language_models.Tokenizer(self.assets, limit, self.plan.cut_at)
 
     def build(self, *, pretrained: bool) -> nn.Module:
-        config = language_models.config_of(self.assets)
+        """With an adapter the base model always comes from the weights folder: no checkpoint has it."""
+        config, adapter = language_models.config_of(self.assets), self.plan.adapter
+        if config.is_encoder_decoder:
+            raise InvalidTrainingParams(
+                f"the base model is a {config.model_type}, which answers texts; name an encoder or a decoder"
+            )
         tensors = None
-        if pretrained and self.spec.weights:
-            tensors = backbones.read_weights(require(Path(self.spec.weights_folder), self.spec.weights))
-        body = language_models.body_of(config, tensors)
-        return TextNetwork(body, config.hidden_size, len(self.concept_ids), self.plan)
+        if self.spec.weights and (pretrained or adapter):
+            file = require(Path(self.spec.weights_folder), self.spec.weights)
+            if adapter:
+                language_models.verify_base(self.assets, file)
+            tensors = backbones.read_weights(file)
+        body = language_models.body_of(config, tensors, self.plan.base_precision if adapter else "float32")
+        if adapter:
+            body = adapters.adapted(body, adapter, adapters.FEATURES)
+        last = {"last": True, "mean": False}.get(self.plan.pooling, language_models.is_decoder(config))
+        width, classes = config.get_text_config().hidden_size, len(self.concept_ids)
+        network = TextNetwork(body, width, classes, dropout=self.plan.dropout, last=last)
+        if adapter:
+            network.leave_out_what_is_frozen()
+        return network
 
     def unusable(self, example: Example) -> str:
         return classification.unusable(example, self.concept_ids, exclusive=self.plan.mutually_exclusive)
