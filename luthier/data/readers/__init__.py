@@ -7,7 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from luthier.data.readers import coco, conll, csv, imagefolder, jsonl, label_studio, mask_pngs, mvtec, voc, yolo
+from luthier.data.readers import (
+    coco,
+    conll,
+    csv,
+    imagefolder,
+    jsonl,
+    label_studio,
+    mask_pngs,
+    mvtec,
+    textfolder,
+    voc,
+    yolo,
+)
 from luthier.data.readers.found import ReadResult, entries
 from luthier.data.readers.settle import Checking, Progress, settle
 from luthier.data.readers.text_files import read_json
@@ -25,7 +37,7 @@ LAYOUTS = """\
   MVTec: a folder with train/good, test and ground_truth
   CoNLL: .conll, .iob, .iob2 or .bio with a word and its tag per line, or a folder of them
   Label Studio's JSON export
-  a folder of pictures with a sub-folder per class"""
+  a folder of pictures, or of .txt files, with a sub-folder per class"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,8 @@ def read(
     there is no input.
     """
     layout = recognise(path, columns, keep_good)
+    if layout.name == "imagefolder" and textfolder.fits(path):
+        return textfolder.read(path, test_data, progress, seed=seed)
     if layout.name == "imagefolder":
         return imagefolder.read(path, test_data, progress, seed=seed, memory_mb=memory_mb, seconds=seconds)
     if test_data is not None:

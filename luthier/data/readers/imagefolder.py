@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]  # (files checked, files in all)
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class LabelledFile:
     path: Path
     concept: str
     split: str  # "" where the folders do not say
@@ -46,11 +46,7 @@ def read(
     Raises InvalidRequest for something that is not such a folder, NoTrainingData where it holds no picture.
     """
     result = ReadResult()
-    files = _listed(folder, result)
-    if test_data is not None:
-        files = _with_test_data(files, _listed(test_data, result), result)
-    if not files:
-        raise NoTrainingData(f"{folder}: there is no file in a class folder{_first_rejected(result)}")
+    files = labelled_files(folder, test_data, result)
     with DecodePool(memory_mb, seconds) as pool:
         examples = _checked(files, pool, result, progress)
     if not examples:
@@ -62,6 +58,16 @@ def read(
     result.examples = split_examples(examples, result, seed)
     note_copies(result)
     return result
+
+
+def labelled_files(folder: Path, test_data: Path | None, result: ReadResult) -> list[LabelledFile]:
+    """What lies in class folders, whatever it holds; the rest is rejected. Raises NoTrainingData for no file at all."""
+    files = _listed(folder, result)
+    if test_data is not None:
+        files = _with_test_data(files, _listed(test_data, result), result)
+    if not files:
+        raise NoTrainingData(f"{folder}: there is no file in a class folder{_first_rejected(result)}")
+    return files
 
 
 def drafts(folder: Path, result: ReadResult) -> list[Example]:
@@ -79,14 +85,14 @@ def drafts(folder: Path, result: ReadResult) -> list[Example]:
     return [_draft(file) for file in beside + listed]
 
 
-def _beside_classes(root: Path) -> list[_File]:
+def _beside_classes(root: Path) -> list[LabelledFile]:
     """Regular files right in the folder, which class folders alone would not hold."""
     files = [entry for entry in entries(root) if not entry.is_dir(follow_symlinks=False)]
     plain = [root / entry.name for entry in files if entry.is_file(follow_symlinks=False)]
-    return [_File(path, "", "", shown_path(path, root)) for path in plain]
+    return [LabelledFile(path, "", "", shown_path(path, root)) for path in plain]
 
 
-def _draft(file: _File) -> Example:
+def _draft(file: LabelledFile) -> Example:
     labels = {file.concept: 1} if file.concept else {}
     return Example(file.id, "", file.split, labels, path=str(file.path))
 
@@ -101,14 +107,14 @@ def _first_rejected(result: ReadResult) -> str:
 # -- which files there are ---------------------------------------------------------------------------------------------
 
 
-def _listed(folder: Path, result: ReadResult) -> list[_File]:
+def _listed(folder: Path, result: ReadResult) -> list[LabelledFile]:
     """Files in class folders; everything else below `folder` is rejected."""
     if not folder.is_dir():
         raise InvalidRequest(f"{folder} is not a folder; give one that holds a sub-folder of pictures per class")
     root = folder.resolve()
     if not _has_splits(root):
         return _classes(root, root, "", result)
-    files: list[_File] = []
+    files: list[LabelledFile] = []
     for entry in entries(root):
         split = SPLIT_NAMES.get(entry.name.lower())
         if entry.is_dir(follow_symlinks=False) and split:
@@ -132,8 +138,8 @@ def _has_splits(root: Path) -> bool:
     return False
 
 
-def _classes(folder: Path, root: Path, split: str, result: ReadResult) -> list[_File]:
-    files: list[_File] = []
+def _classes(folder: Path, root: Path, split: str, result: ReadResult) -> list[LabelledFile]:
+    files: list[LabelledFile] = []
     for entry in entries(folder):
         path, name = folder / entry.name, unicodedata.normalize("NFC", entry.name)
         if not entry.is_dir(follow_symlinks=False):
@@ -142,13 +148,13 @@ def _classes(folder: Path, root: Path, split: str, result: ReadResult) -> list[_
             result.rejected.append(Rejected(shown_path(path, root), problem))
         else:
             inside = list(files_below(path, root, result.rejected))
-            files += [_File(file, name, split, shown_path(file, root)) for file in inside]
+            files += [LabelledFile(file, name, split, shown_path(file, root)) for file in inside]
             if not inside:
                 result.notes.append(f"{shown_path(path, root)} holds no file")
     return files
 
 
-def _with_test_data(files: list[_File], other: list[_File], result: ReadResult) -> list[_File]:
+def _with_test_data(files: list[LabelledFile], other: list[LabelledFile], result: ReadResult) -> list[LabelledFile]:
     """The test split replaced by `other`'s test folder, or by all of it where it has no splits."""
     own = [file for file in files if file.split != "test"]
     if len(own) < len(files):
@@ -163,7 +169,9 @@ def _with_test_data(files: list[_File], other: list[_File], result: ReadResult) 
 # -- which of them are pictures ----------------------------------------------------------------------------------------
 
 
-def _checked(files: Sequence[_File], pool: DecodePool, result: ReadResult, progress: Progress | None) -> list[Example]:
+def _checked(
+    files: Sequence[LabelledFile], pool: DecodePool, result: ReadResult, progress: Progress | None
+) -> list[Example]:
     """An example per picture, split still as the folders say."""
     examples: list[Example] = []
     checked = pool.check_many([file.path for file in files])
@@ -177,12 +185,12 @@ def _checked(files: Sequence[_File], pool: DecodePool, result: ReadResult, progr
     return examples
 
 
-def _meant_as_picture(file: _File, found: DecodeResult) -> bool:
+def _meant_as_picture(file: LabelledFile, found: DecodeResult) -> bool:
     """A broken picture counts against the tolerance for invalid data; a stray text file does not."""
     return found.code == ImageDecodeError.code or file.path.suffix.lower() in PICTURE_ENDINGS
 
 
-def _example(file: _File, found: DecodeResult) -> Example:
+def _example(file: LabelledFile, found: DecodeResult) -> Example:
     return Example(
         id=file.id,
         blob=found.sha256,
