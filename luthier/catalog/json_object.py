@@ -112,6 +112,8 @@ def complete(keys: Keys, given: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(key: Hyperparameter, value: Any) -> Any:
     try:
         return key.checked(value)
+    except WrongWithinError as fault:
+        raise WrongWithinError(f".{key.name}{fault}") from None
     except ValueError:
         raise WrongWithinError(f".{key.name} is {as_given(value)}; give {key.allowed()}") from None
 

@@ -154,6 +154,29 @@ def check_learnable(
         )
 
 
+def check_good(found: Learnable, concepts: Sequence[ConceptRow], good: frozenset[str]) -> None:
+    """For who learns good pictures alone: there must be some, and any other concept may be without pictures.
+
+    `good` are the ids of the concepts that they carry; none: they are those labelled as not having the others. Raises
+    NoTrainingData, NoPositives and InsufficientData.
+    """
+    names = listed([one.id for one in concepts])
+    if not found.inputs:
+        raise NoTrainingData(f"no input is labelled with {names}; label inputs with them and train again")
+    carried = found.positives if good else found.negatives
+    pictures = sum(carried[one.id] for one in concepts if not good or one.id in good)
+    if not pictures:
+        wanted = f"carries {listed(sorted(good))}" if good else f"is labelled as not having {names} (value 0)"
+        raise NoPositives(
+            f"this training learns good pictures, and no input {wanted}; label some, or name the concept of good "
+            "pictures (called good, normal or ok, or by good_concept)"
+        )
+    if pictures < FEWEST_INPUTS:
+        raise InsufficientData(
+            f"{pictures} input is labelled as good; at least {FEWEST_INPUTS} are needed, and many more are better"
+        )
+
+
 def listed(names: Sequence[str]) -> str:
     """The first names, escaped, and how many more there are."""
     text = ", ".join(shown(name) for name in names[:LISTED])

@@ -12,6 +12,7 @@ from typing import Any
 from clarifai_grpc.grpc.api import resources_pb2
 
 from luthier.catalog import weights
+from luthier.catalog.anomaly import AnomalyPlan, good_concepts
 from luthier.catalog.model_type import find_template, input_kind, templates_of
 from luthier.catalog.template import Template
 from luthier.errors import InvalidPredictRequest, InvalidRequest, InvalidTrainingParams, MissingWeights, shown
@@ -74,8 +75,12 @@ def read(
     plan = template.plan_for(values)
     kind = input_kind(template)
     found = training_data.learnable(connection, model, concepts, data, kind, regions=plan.learns_regions)
-    alone = plan.learns_regions  # a single concept is then told from the background
-    training_data.check_learnable(found, concepts, _exclusive(template, values), single_allowed=alone)
+    if isinstance(plan, AnomalyPlan):
+        good = good_concepts([(one.id, one.name) for one in concepts], plan.good_concept)
+        training_data.check_good(found, concepts, good)
+    else:
+        alone = plan.learns_regions  # a single concept is then told from the background
+        training_data.check_learnable(found, concepts, _exclusive(template, values), single_allowed=alone)
     seconds = estimate(connection, template, values, found.split).seconds
     request = {
         "template": template.id,

@@ -1,4 +1,4 @@
-"""Pictures -> heatmaps of what is unusual. One template per file; none trains yet."""
+"""Pictures -> heatmaps of what is unusual, learnt from good pictures. `luthier_tiny_patchcore` is the smallest."""
 
 from luthier.catalog import type_fields
 from luthier.catalog.model_type import ModelType

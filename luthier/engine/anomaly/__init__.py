@@ -1,0 +1,1 @@
+"""Networks that know good pictures and mark what differs. Next: `patchcore`, `distillation`."""
