@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -23,11 +23,13 @@ from luthier.commands import train_output as show
 from luthier.commands.command_line import INTERRUPTED, Options
 from luthier.commands.durations import spell
 from luthier.commands.train_data import Learns, read_data
-from luthier.commands.train_request import TrainRequest, have_weights, make_request, make_spec
+from luthier.commands.train_request import TrainRequest, best_of, have_weights, make_request, make_spec, parent_of
 from luthier.data import check
+from luthier.data.replay import with_replay
 from luthier.errors import InvalidRequest, TrainingFailed
 from luthier.runs import launch
 from luthier.runs.events import Event, Failed, Finished, Stopped
+from luthier.runs.manifest import Example
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunFolder
 from luthier.settings import Settings
@@ -39,6 +41,7 @@ METRICS = {  # of the test split, by model type: what --json ends with
     "visual-segmenter": ("miou", "dice"),
     "visual-embedder": ("recall_at_1", "recall_at_5", "map_at_r"),
     "text-classifier": ("accuracy", "macro_f1"),
+    "embedding-classifier": ("accuracy", "macro_f1"),
 }
 
 
@@ -58,6 +61,8 @@ class Arguments:
     exclusive: bool | None = None
     tolerance: float = 5.0
     columns: tuple[str, ...] = ()
+    start_from: Path | None = None
+    replay_percent: float = 0.0
 
 
 @dataclass
@@ -81,6 +86,16 @@ class Outcome:
 @click.option("--columns", multiple=True, metavar="NAME=COLUMN", help="A CSV's own column name: --columns image=file.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Run folder; else runs/TEMPLATE-TIME.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was stopped.")
+@click.option(
+    "--start-from", type=click.Path(path_type=Path), metavar="RUN", help="Learn on from the weights of this run."
+)
+@click.option(
+    "--replay-percent",
+    type=click.FloatRange(0, 100),
+    default=0.0,
+    metavar="PERCENT",
+    help="With --start-from: share of that run's training data that is mixed in, so that less is forgotten.",
+)
 @click.option(
     "--concepts-mutually-exclusive/--concepts-independent",
     "exclusive",
@@ -117,6 +132,7 @@ def command(options: Options, /, resume: Path | None, as_json: bool, **given: An
     luthier train --data mails.tsv --template luthier_minilm --columns text=subject --columns label=folder
     luthier train --data pictures/ --template MMClassification_ResNet_50_RSB_A1 --set num_epochs=20 --set batch_size=32
     luthier train --resume runs/luthier_tiny_resnet-20260101-120000
+    luthier train --data new/ --template luthier_tiny_resnet --start-from runs/pictures --replay-percent 20
 
     Ctrl-C stops with a checkpoint; --resume goes on from it.
     """
@@ -139,7 +155,7 @@ def _arguments(given: dict[str, Any]) -> Arguments:
 
 
 def _refuse_beside_resume(given: dict[str, Any]) -> None:
-    fixed = ("data", "template", "assignments", "test_data", "columns", "out", "exclusive", "seed")
+    fixed = ("data", "template", "assignments", "test_data", "columns", "out", "exclusive", "seed", "start_from")
     named = [name for name in fixed if given[name] not in (None, ())]
     if named:
         option = {"assignments": "set", "exclusive": "concepts-…"}.get(named[0], named[0].replace("_", "-"))
@@ -162,9 +178,10 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         arguments.template, arguments.assignments, exclusive=arguments.exclusive, seed=arguments.seed
     )
     weights_folder = arguments.weights_dir or settings.weights_folder
+    parent = parent_of(arguments.start_from, arguments.replay_percent, request.template)
     folder = _run_folder(arguments.out, request.template.id)
     with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
-        fetched = have_weights(request, weights_folder, settings.offline, progress)
+        fetched = parent is None and have_weights(request, weights_folder, settings.offline, progress)
     with show.moving_bar(out, f"Reading {arguments.data}") as progress:
         read = read_data(
             arguments.data, arguments.test_data, arguments.columns, settings, progress, learns=request.learns
@@ -186,7 +203,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     )
     for warning in report.warnings:
         out.print(f"Note: {warning}", style="yellow", markup=False)
-    _say_what_is_trained(out, request, folder, fetched)
+    _say_what_is_trained(out, request, folder, fetched, parent)
     spec = make_spec(
         request,
         run=folder.name,
@@ -196,9 +213,18 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         device=arguments.device,
         threads=arguments.threads,
         tolerance=arguments.tolerance,
+        parent=parent,
     )
+    if parent is not None:
+        spec = replace(spec, resume_from=str(best_of(parent)), replay_percent=arguments.replay_percent)
+        examples = with_replay(read.examples, parent.manifest_file, spec.replay_percent, spec.seed, _is_there)
+        return prepare(folder, spec, examples, sorted(parent.assets.glob("*")))
     beside = assets(weights_folder, request.weights) if request.learns is Learns.TEXTS else []
     return prepare(folder, spec, read.examples, beside)
+
+
+def _is_there(example: Example) -> bool:
+    return not example.path or Path(example.path).exists()
 
 
 def _run_folder(out: Path | None, template: str) -> Path:
@@ -212,10 +238,12 @@ def _run_folder(out: Path | None, template: str) -> Path:
     return folder
 
 
-def _say_what_is_trained(out: Console, request: TrainRequest, folder: Path, fetched: bool) -> None:
+def _say_what_is_trained(
+    out: Console, request: TrainRequest, folder: Path, fetched: bool, parent: RunFolder | None
+) -> None:
     if fetched:
         out.print(f"Fetched the pre-trained weights {request.weights}", markup=False)
-    start = f"from {request.weights}" if request.weights else "from random weights"
+    start = f"from {parent.path if parent else request.weights or 'random weights'}"
     out.print(f"\nTraining {request.template.id} {start}, seed {request.seed}, in {folder}", style="bold", markup=False)
     for note in (*request.notes, *request.template.plan_for(request.values).notes):
         out.print(note, markup=False)

@@ -13,8 +13,10 @@ from luthier.catalog.template import Template
 from luthier.catalog.weights import Progress
 from luthier.commands.train_data import Learns
 from luthier.errors import InvalidRequest, InvalidTrainingParams, shown
-from luthier.runs.run import RunConcept, RunSpec
+from luthier.runs.run import RunConcept, RunFolder, RunSpec
 from luthier.settings import Settings
+from luthier.worker import transfer_bases
+from luthier.worker.checkpoints import BEST
 from luthier.worker.weights_pull import pull
 
 LARGEST_SEED = 2**31 - 1
@@ -43,7 +45,7 @@ class TrainRequest:
 
     @property
     def learns(self) -> Learns:
-        if "text" in catalog.model_type(self.template.model_type).input_fields:
+        if catalog.input_kind(self.template) == "text":
             return Learns.TEXTS
         return Learns.REGIONS if self.regions else Learns.PICTURES
 
@@ -118,6 +120,33 @@ def _device(request: TrainRequest, wanted: str) -> str:
     return "cuda" if request.values["num_gpus"] else "cpu"
 
 
+def parent_of(folder: Path | None, replay_percent: float, template: Template) -> RunFolder | None:
+    """The run to learn on from; raises InvalidRequest where it has not ended, or trained another network."""
+    if folder is None:
+        if replay_percent:
+            raise InvalidRequest(
+                f"--replay-percent {replay_percent:g} needs --start-from RUN, whose data is to be mixed in"
+            )
+        return None
+    run = RunFolder(folder)
+    if not run.report_file.exists():
+        raise InvalidRequest(
+            f"--start-from {folder}: there is no finished run in this folder (it holds no report.json)"
+        )
+    before = run.spec()
+    if (before.model_type, before.backbone) != (template.model_type, template.backbone):
+        raise InvalidRequest(
+            f"--start-from {folder} was trained as a {before.model_type} with {before.template}, whose network is "
+            f"another than that of {template.id}; take --template {before.template}, or leave --start-from out"
+        )
+    return run
+
+
+def best_of(run: RunFolder) -> Path:
+    """The checkpoint that a finished run serves."""
+    return (run.checkpoints / "best").absolute()
+
+
 def have_weights(request: TrainRequest, folder: Path, offline: bool, progress: Progress) -> bool:
     """Makes sure that the weights are in `folder`; True where they had to be fetched.
 
@@ -127,6 +156,23 @@ def have_weights(request: TrainRequest, folder: Path, offline: bool, progress: P
         return False
     pull(folder, request.weights, offline=offline, progress=progress)
     return True
+
+
+def base_of(request: TrainRequest, weights_folder: Path, parent: RunFolder | None) -> dict[str, Any]:
+    """The embedder of a transfer: that of `parent`, the run that base_embed_model names, or the template's own."""
+    if request.template.embedder is None:
+        return {}
+    if parent is not None:
+        return transfer_bases.of_transfer(parent)
+    if not (named := request.values["base_embed_model"]):
+        return transfer_bases.pretrained(request.template.embedder, weights_folder)
+    run = RunFolder(Path(named))
+    if not run.report_file.exists():
+        raise InvalidRequest(
+            f"base_embed_model is {shown(named)}; give the folder of a finished run of a visual-embedder, or leave it "
+            f"out for {request.template.embedder.weights}"
+        )
+    return transfer_bases.trained(run, BEST)
 
 
 def make_spec(
@@ -139,6 +185,7 @@ def make_spec(
     device: str,
     threads: int,
     tolerance: float,
+    parent: RunFolder | None = None,
 ) -> RunSpec:
     template = request.template
     return RunSpec(
@@ -159,4 +206,5 @@ def make_spec(
         image_cache_mb=settings.image_cache_mb,
         disk_reserve_mb=settings.disk_reserve_mb,
         invalid_data_tolerance_percent=tolerance,
+        base=base_of(request, weights_folder, parent),
     )

@@ -2,7 +2,8 @@
 
 `request` is what a training was asked for (PostModelVersions writes it):
  {"template", "given", "hyperparameters", "concepts": [{"id","name"}], "dataset_id", "dataset_version_id",
-  "invalid_data_tolerance_percent", "resume_from": {"model_id","version_id"} | null, "estimated_seconds", "seed"}
+  "invalid_data_tolerance_percent", "replay_percent", "resume_from": {"model_id","version_id"} | null,
+  "estimated_seconds", "seed"}
 `results` is what it brought (the training job writes it):
  {"metrics": {}, "val_metrics": {}, "estimate": {"estimated_seconds","actual_seconds"}, "plan": {},
   "skipped": [{"id","reason"}], …}
