@@ -27,6 +27,15 @@ INVALID_DATA_TOLERANCE = Field(
     step=1,
     description="Percentage of inputs that may turn out unusable before training is refused",
 )
+REPLAY = Field(
+    path="train_info.params.replay_percent",
+    kind="RANGE",
+    default=0.0,
+    min=0,
+    max=100,
+    step=1,
+    description="Percentage of the training data of resume_from_model that is mixed in, so that less is forgotten",
+)
 TEMPLATE = Field(
     path="train_info.params.template",
     kind="RECURSIVE_ENUM",
@@ -52,4 +61,4 @@ SELECT_CONCEPTS = Field(
     description="Only these concepts are returned by a prediction; none: all",
 )
 
-TRAINING = (DATASET, DATASET_VERSION, CONCEPTS, INVALID_DATA_TOLERANCE, TEMPLATE)
+TRAINING = (DATASET, DATASET_VERSION, CONCEPTS, INVALID_DATA_TOLERANCE, REPLAY, TEMPLATE)
