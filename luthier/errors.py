@@ -210,6 +210,18 @@ class ImageDecodeError(LuthierError):
     code, http_status = 47104, 400
 
 
+class VideoDecodeError(LuthierError):
+    """Video cannot be decoded"""
+
+    code, http_status = 31420, 400
+
+
+class SearchNotReady(LuthierError):
+    """Not every picture has been indexed for searching yet, please retry"""
+
+    code, http_status = 43004, 503
+
+
 class DuplicateId(LuthierError):
     """Id already exists"""
 
