@@ -120,5 +120,6 @@ class DetectionPlan(RegionPlan):
 class SegmentationPlan(RegionPlan):
     """Plan of the family that says of every pixel what it shows."""
 
+    dropout: float = 0.0  # share of the maps that the layer that maps to concepts does without
     body: str = ""  # where the network takes one of several
     decoder_width: int = 256

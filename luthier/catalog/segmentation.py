@@ -52,6 +52,7 @@ def segformer_plan(values: Values) -> SegmentationPlan:
         scale_min=0.5,
         scale_max=2.0,
         color_jitter=0.3,
+        dropout=0.1,
         body=f"timm/pvt_v2_{values['model_size']}",
         decoder_width=DECODER_WIDTHS[values["model_size"]],
     )

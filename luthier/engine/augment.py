@@ -1,14 +1,16 @@
-"""Random changes to whole batches of training pictures. Next: `random_augment` for RandAugment's operations.
+"""Random changes to whole batches of training pictures. Next: `colours`, `random_augment`.
 
 Every draw comes from the generator given, on the CPU, so a step's pictures depend on its seed alone.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from luthier.catalog.plan import ImagePlan
+from luthier.catalog.plan import ImagePlan, PicturePlan
+from luthier.engine.colours import jitter
 from luthier.engine.random_augment import random_augment
 
 Tensor = torch.Tensor
@@ -20,8 +22,7 @@ def augment(images: Tensor, plan: ImagePlan, generator: torch.Generator) -> Tens
     images = move(images, plan, generator)
     if plan.random_augment:
         images = random_augment(images, plan.random_augment, generator)
-    if plan.color_jitter:
-        images = jitter(images, plan.color_jitter, generator)
+    images = jitter(images, plan, generator)
     return erase(images, plan, generator) if plan.erase_probability else images
 
 
@@ -64,22 +65,6 @@ def resample(images: Tensor, matrices: Tensor) -> Tensor:
     return functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
-def jitter(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast and saturation, each by a factor from 1 - amount to 1 + amount."""
-    factors = (1 + amount * _within((3, len(images)), generator)).to(images.device).view(3, -1, 1, 1, 1)
-    images = images.float() * factors[0]
-    middle = grey(images).mean((2, 3), keepdim=True)
-    images = middle + (images - middle) * factors[1]
-    shade = grey(images)
-    return (shade + (images - shade) * factors[2]).clamp(0, 255)
-
-
-def grey(images: Tensor) -> Tensor:
-    """Luma of (B, 3, H, W), ITU-R 601, as (B, 1, H, W)."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
-    return (images * weights).sum(1, keepdim=True)
-
-
 def erase(images: Tensor, plan: ImagePlan, generator: torch.Generator) -> Tensor:
     """Random erasing (Zhong et al. 2017): a rectangle of 2 % to 33 % of the area becomes the mean colour."""
     count = len(images)
@@ -92,20 +77,41 @@ def erase(images: Tensor, plan: ImagePlan, generator: torch.Generator) -> Tensor
     return torch.where(masks, colour.to(images.dtype), images)
 
 
-def mix(images: Tensor, targets: Tensor, plan: ImagePlan, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2017) or CutMix (Yun et al. 2019) with the batch in reverse order; both: either, evenly."""
+@dataclass(frozen=True)
+class Mixing:
+    """How a batch is mixed with itself in reverse order: by pasting where `mask` (1, 1, H, W), else by blending.
+
+    `share` is how much of each picture stays.
+    """
+
+    share: float
+    mask: Tensor | None = None
+
+    def of(self, images: Tensor) -> Tensor:
+        if self.mask is not None:
+            return torch.where(self.mask.to(images.device), images.flip(0), images)
+        return images.float() * self.share + images.float().flip(0) * (1 - self.share)
+
+
+def mixing(images: Tensor, plan: PicturePlan, generator: torch.Generator) -> Mixing | None:
+    """Mixup (Zhang et al. 2017) or CutMix (Yun et al. 2019) as the plan says; for both, either, evenly."""
     if len(images) < 2 or (plan.mixup_alpha == 0 and plan.cutmix_alpha == 0):
-        return images, targets
+        return None
     cut = plan.cutmix_alpha > 0 and (plan.mixup_alpha == 0 or float(torch.rand((), generator=generator)) < 0.5)
     share = _beta(plan.cutmix_alpha if cut else plan.mixup_alpha, generator)
-    if cut:
-        side = torch.full((1,), math.sqrt(1 - share))
-        mask = _rectangles(torch.Size((1, *images.shape[1:])), side, side, generator)
-        share = 1 - float(mask.float().mean())
-        images = torch.where(mask.to(images.device), images.flip(0), images)
-    else:
-        images = images.float() * share + images.float().flip(0) * (1 - share)
-    return images, targets * share + targets.flip(0) * (1 - share)
+    if not cut:
+        return Mixing(share)
+    side = torch.full((1,), math.sqrt(1 - share))
+    mask = _rectangles(torch.Size((1, *images.shape[1:])), side, side, generator)
+    return Mixing(1 - float(mask.float().mean()), mask)
+
+
+def mix(images: Tensor, targets: Tensor, plan: PicturePlan, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures and their targets (B, C), mixed alike."""
+    drawn = mixing(images, plan, generator)
+    if drawn is None:
+        return images, targets
+    return drawn.of(images), targets * drawn.share + targets.flip(0) * (1 - drawn.share)
 
 
 def _rectangles(shape: torch.Size, width: Tensor, height: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,9 +11,24 @@ from torch.nn import functional
 
 from luthier.catalog.plan import EmbeddingPlan
 from luthier.engine import backbones
+from luthier.engine.heads import hidden
 from luthier.engine.rows import Rows, plain_rows
 
 Tensor = torch.Tensor
+
+
+class Projection(nn.Sequential):
+    """What makes a vector of the body's features, dropout before it; the features themselves where it has no layers."""
+
+    def __init__(self, *layers: nn.Module, dropout: float) -> None:
+        super().__init__(*layers)
+        self.dropout = dropout
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = functional.dropout(features, self.dropout, self.training)
+        for layer in self:
+            features = layer(features)
+        return features
 
 
 class Embedder(nn.Module):
@@ -23,10 +38,11 @@ class Embedder(nn.Module):
         super().__init__()
         self.body: Any = body
         width = backbones.width_of(body)
+        project = Projection(*hidden(width, plan.head_hidden_layers, plan.head_hidden_width), dropout=plan.dropout)
+        width = plan.head_hidden_width if plan.head_hidden_layers else width
         size = plan.embedding_size or width
-        project: nn.Module = nn.Identity()
         if plan.embedding_size:
-            project = nn.Sequential(nn.Linear(width, size, bias=False), nn.BatchNorm1d(size))
+            project.extend([nn.Linear(width, size, bias=False), nn.BatchNorm1d(size)])
         self.head = nn.ModuleDict({"project": project, "concepts": nn.Linear(size, classes, bias=not plan.margin)})
         self.margin, self.scale = plan.margin, plan.scale
 

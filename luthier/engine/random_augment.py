@@ -1,7 +1,7 @@
-"""RandAugment (Cubuk et al. 2019) on batches: two operations per picture, from the list at the end."""
+"""RandAugment (Cubuk et al. 2019) on batches: two operations per picture, from the lists at the end."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
@@ -13,15 +13,21 @@ OPERATIONS_PER_PICTURE = 2
 STRONGEST = 10
 
 
-def random_augment(images: Tensor, magnitude: int, generator: torch.Generator) -> Tensor:
-    """uint8 or float (B, 3, S, S) to float32 0..255. `magnitude` is 1 to 10; the sign of each strength is drawn."""
+def random_augment(
+    images: Tensor, magnitude: int, generator: torch.Generator, operations: Sequence[Operation] | None = None
+) -> Tensor:
+    """uint8 or float (B, 3, H, W) to float32 0..255. `magnitude` is 1 to 10; the sign of each strength is drawn.
+
+    `operations`: those to choose from, else OPERATIONS.
+    """
+    operations = operations or OPERATIONS
     images = images.float()
     for _ in range(OPERATIONS_PER_PICTURE):
-        chosen = torch.randint(len(OPERATIONS), (len(images),), generator=generator)
+        chosen = torch.randint(len(operations), (len(images),), generator=generator)
         signs = torch.randint(2, (len(images),), generator=generator) * 2 - 1
         strengths = (signs * min(magnitude, STRONGEST) / STRONGEST).float()
         changed = images.clone()
-        for number, operation in enumerate(OPERATIONS):
+        for number, operation in enumerate(operations):
             places = (chosen == number).nonzero().flatten()
             if len(places):
                 there = places.to(images.device)
@@ -107,7 +113,7 @@ def _resampled(
     return functional.grid_sample(images - 128, grid, align_corners=False) + 128
 
 
-OPERATIONS: tuple[Operation, ...] = (
+COLOUR_OPERATIONS: tuple[Operation, ...] = (  # what moves nothing
     _nothing,
     _brightness,
     _contrast,
@@ -116,6 +122,9 @@ OPERATIONS: tuple[Operation, ...] = (
     _autocontrast,
     _invert_above,
     _posterize,
+)
+OPERATIONS: tuple[Operation, ...] = (
+    *COLOUR_OPERATIONS,
     _rotate,
     _shear_x,
     _shear_y,

@@ -69,7 +69,7 @@ class Body(nn.Module):
 class TimmBody(Body):
     """Maps of a network of timm at `strides`."""
 
-    def __init__(self, name: str, strides: tuple[int, ...], **kwargs: Any) -> None:
+    def __init__(self, name: str, strides: tuple[int, ...], stochastic_depth: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         import timm  # takes seconds, and our own bodies do without it
 
@@ -77,7 +77,8 @@ class TimmBody(Body):
             raise InvalidTrainingParams(f"backbone is {shown('timm/' + name)}; timm has no such network")
         known: Any = timm.create_model(name, pretrained=False, features_only=True).feature_info
         places = [known.reduction().index(stride) for stride in strides]
-        network: Any = timm.create_model(name, pretrained=False, features_only=True, out_indices=places)
+        skipping: dict[str, Any] = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
+        network: Any = timm.create_model(name, pretrained=False, features_only=True, out_indices=places, **skipping)
         self.network = network
         self.strides = strides
         self.channels = tuple(network.feature_info.channels())
@@ -128,7 +129,13 @@ class InceptionBody(Body):
 
 
 def body_of(
-    name: str, strides: tuple[int, ...], weights_folder: str, weights: str, frozen_stages: int, still_norms: bool
+    name: str,
+    strides: tuple[int, ...],
+    weights_folder: str,
+    weights: str,
+    frozen_stages: int,
+    still_norms: bool,
+    stochastic_depth: float = 0.0,
 ) -> Body:
     """The body `name`; with `weights` theirs, and then stages and norms as told. A random body learns as a whole.
 
@@ -138,7 +145,7 @@ def body_of(
     if name == "luthier/bn_inception":
         body: Body = InceptionBody(**kept)
     else:
-        body = TimmBody(name.removeprefix("timm/"), strides, **kept)
+        body = TimmBody(name.removeprefix("timm/"), strides, stochastic_depth, **kept)
     if weights:
         body.load(backbones.read_weights(require(Path(weights_folder), weights)))
     return body

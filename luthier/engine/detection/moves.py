@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from luthier.catalog.plan import DetectionPlan, RegionPlan
-from luthier.engine import augment
+from luthier.engine.colours import repaint
 
 Tensor = torch.Tensor
 Batch = dict[str, Tensor]
@@ -27,9 +27,7 @@ def moved(batch: Batch, plan: DetectionPlan, generator: torch.Generator) -> Batc
         batch = _mosaic(batch, plan, generator)
     elif moves(plan):
         batch = _resampled(batch, *views(batch["sizes"], plan, generator))
-    if plan.color_jitter:
-        batch = {**batch, "images": augment.jitter(batch["images"], plan.color_jitter, generator)}
-    return batch
+    return {**batch, "images": repaint(batch["images"], plan, generator)}
 
 
 def moves(plan: RegionPlan) -> bool:

@@ -16,6 +16,7 @@ from luthier.engine.detection.ssd import SSD
 from luthier.engine.detection.tiny import TinyDetector
 from luthier.engine.detection.yolof import YOLOF
 from luthier.engine.detection.yolox import YOLOX
+from luthier.engine.small_networks import with_stochastic_depth
 from luthier.errors import InvalidTrainingParams, shown
 
 WITHOUT_BODY: dict[str, Callable[[int], Detector]] = {"luthier/tiny_detector": TinyDetector, "luthier/yolox_s": YOLOX}
@@ -38,7 +39,9 @@ def build(name: str, classes: int, plan: DetectionPlan, weights_folder: str = ""
     Raises InvalidTrainingParams for an unknown name, MissingWeights and CorruptFile.
     """
     if name in WITHOUT_BODY:
-        return WITHOUT_BODY[name](classes)
+        network = WITHOUT_BODY[name](classes)
+        with_stochastic_depth(network, plan.stochastic_depth)
+        return network
     if name in WITH_QUERIES:
         tensors = read_weights(require(Path(weights_folder), weights)) if weights else None
         return QueryDetector(WITH_QUERIES[name](classes), tensors, plan.still_norms)
@@ -47,5 +50,6 @@ def build(name: str, classes: int, plan: DetectionPlan, weights_folder: str = ""
         known = [*WITHOUT_BODY, *WITH_QUERIES, *(f"{head}:BODY" for head in WITH_BODY)]
         raise InvalidTrainingParams(f"backbone is {shown(name)}; there are {', '.join(known)}")
     strides, make = WITH_BODY[head]
-    body = body_of(body_name, strides, weights_folder, weights, plan.frozen_stages, plan.still_norms)
+    kept = plan.frozen_stages, plan.still_norms
+    body = body_of(body_name, strides, weights_folder, weights, *kept, plan.stochastic_depth)
     return make(body, classes, plan)

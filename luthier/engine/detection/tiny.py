@@ -15,6 +15,8 @@ Tensor = torch.Tensor
 class TinyDetector(Detector):
     """Pictures of any size from 32 pixels; maps at strides 8 and 16. 0.6 million parameters."""
 
+    ends_of_stages = ("stem", "stage1", "stage2", "stage3", "stage4")
+
     def __init__(self, classes: int, width: int = 48) -> None:
         super().__init__()
         self.classes = classes

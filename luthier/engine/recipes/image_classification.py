@@ -11,6 +11,7 @@ from luthier.catalog.plan import ImagePlan
 from luthier.data.decode import decode_resized
 from luthier.engine import augment, backbones, classification
 from luthier.engine.classification import ClassificationJudge
+from luthier.engine.heads import with_head
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded
 from luthier.runs.manifest import Example
@@ -37,7 +38,9 @@ class ImageClassification:
             image_size=self.plan.image_size,
             weights_folder=self.spec.weights_folder,
             weights=self.spec.weights if pretrained else "",
+            stochastic_depth=self.plan.stochastic_depth,
         )
+        network = with_head(network, self.plan.head_hidden_layers, self.plan.head_hidden_width, self.plan.dropout)
         if self.plan.normalize_embedding:
             backbones.head_of(network).register_forward_pre_hook(_of_length_one)
         return network

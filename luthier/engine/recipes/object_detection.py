@@ -15,6 +15,7 @@ from luthier.engine.detection.detector import Detector, Found, Target
 from luthier.engine.detection.moves import moved
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded, Scores
+from luthier.engine.region_mixing import mixed_boxes
 from luthier.engine.regions import objects_of
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
@@ -99,7 +100,7 @@ class ObjectDetection:
         }
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        return moved(batch, self.plan, generator)
+        return mixed_boxes(moved(batch, self.plan, generator), self.plan, generator)
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         return _detector(network).loss(self._normalised(batch["images"]), targets_of(batch))

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from luthier.catalog.plan import SegmentationPlan
 from luthier.data.decode import decode, proportional
-from luthier.engine import augment
+from luthier.engine.colours import repaint
 from luthier.engine.detection import moves
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded, Scores
+from luthier.engine.region_mixing import mixed_classes
 from luthier.engine.segmentation import networks
 from luthier.engine.segmentation.masks import DRAWN, classes_of, png_of
 from luthier.runs.manifest import Example
@@ -93,16 +94,22 @@ class SemanticSegmentation:
         if moves.moves(self.plan):
             scale, origin = moves.views(batch["sizes"], self.plan, generator)
             batch = {**batch, **moves.with_classes(batch["images"], batch["classes"], scale, origin, UNKNOWN)}
-        if self.plan.color_jitter:
-            batch = {**batch, "images": augment.jitter(batch["images"], self.plan.color_jitter, generator)}
-        return batch
+        batch = {**batch, "images": repaint(batch["images"], self.plan, generator)}
+        return mixed_classes(batch, self.plan, generator)
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Cross entropy and, so that small objects count too, one minus the Dice overlap (Milletari et al. 2016)."""
-        classes = batch["classes"].long()
-        logits = networks.enlarged(network(self._normalised(batch["images"])).float(), classes.shape[1:])
+        logits = networks.enlarged(network(self._normalised(batch["images"])).float(), batch["classes"].shape[1:])
+        loss = self._loss(logits, batch["classes"].long())
+        if "others" not in batch:
+            return loss
+        share = batch["shares"][0]  # of a blend of two pictures
+        return share * loss + (1 - share) * self._loss(logits, batch["others"].long())
+
+    def _loss(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         known = classes != UNKNOWN
-        entropy = functional.cross_entropy(logits, torch.where(known, classes, -100), ignore_index=-100)
+        wanted = torch.where(known, classes, -100)
+        entropy = functional.cross_entropy(logits, wanted, ignore_index=-100, label_smoothing=self.plan.label_smoothing)
         shares = logits.softmax(1) * known.unsqueeze(1)
         truth = functional.one_hot(torch.where(known, classes, 0), logits.shape[1]).permute(0, 3, 1, 2)
         truth = truth * known.unsqueeze(1)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from luthier.catalog.plan import SegmentationPlan
 from luthier.engine.detection.bodies import Body, body_of
 from luthier.engine.rows import Rows
-from luthier.engine.small_networks import ResidualBlock
+from luthier.engine.small_networks import ResidualBlock, with_stochastic_depth
 from luthier.errors import InvalidTrainingParams, shown
 
 Tensor = torch.Tensor
@@ -33,13 +33,15 @@ class Segmenter(nn.Module):
 class TinySegmenter(Segmenter):
     """A small U-Net (Ronneberger et al. 2015) of residual blocks for processors; logits at half the sides."""
 
-    def __init__(self, classes: int, widths: tuple[int, ...] = (16, 32, 64, 96)) -> None:
+    def __init__(self, classes: int, widths: tuple[int, ...] = (16, 32, 64, 96), dropout: float = 0.0) -> None:
         super().__init__()
+        self.ends_of_stages = ("stem", *(f"down.{place}" for place in range(len(widths) - 1)), "up")
         first, *others = widths
         self.stem = nn.Sequential(nn.Conv2d(3, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
         pairs = list(zip(widths, others, strict=False))
         self.down = nn.ModuleList(ResidualBlock(fine, coarse, 2) for fine, coarse in pairs)
         self.up = nn.ModuleList(ResidualBlock(fine + coarse, fine, 1) for fine, coarse in reversed(pairs))
+        self.drop = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(first, classes + 1, 1)
 
     def get_classifier(self) -> nn.Module:
@@ -53,14 +55,14 @@ class TinySegmenter(Segmenter):
         for layer in self.up:
             fine = maps.pop()
             x = layer(torch.cat([fine, enlarged(x, fine.shape[2:])], 1))
-        logits: Tensor = self.classifier(x)
+        logits: Tensor = self.classifier(self.drop(x))
         return logits
 
 
 class SegFormer(Segmenter):
     """The decoder of SegFormer (Xie et al. 2021) on a hierarchical transformer; logits at a quarter of the sides."""
 
-    def __init__(self, body: Body, classes: int, width: int = WIDTH) -> None:
+    def __init__(self, body: Body, classes: int, width: int = WIDTH, dropout: float = 0.1) -> None:
         super().__init__()
         self.body = body
         self.head = nn.ModuleDict({
@@ -68,7 +70,7 @@ class SegFormer(Segmenter):
             "join": nn.Sequential(
                 nn.Conv2d(width * len(body.channels), width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
             ),
-            "drop": nn.Dropout2d(0.1),
+            "drop": nn.Dropout2d(dropout),
             "classifier": nn.Conv2d(width, classes + 1, 1),
         })  # fmt: skip
 
@@ -96,8 +98,10 @@ def build(name: str, classes: int, plan: SegmentationPlan, weights_folder: str =
     Raises InvalidTrainingParams for an unknown name, MissingWeights and CorruptFile.
     """
     if name == "luthier/tiny_segmenter":
-        return TinySegmenter(classes)
+        network = TinySegmenter(classes, dropout=plan.dropout)
+        with_stochastic_depth(network, plan.stochastic_depth)
+        return network
     if name == "segformer":
-        body = body_of(plan.body, (4, 8, 16, 32), weights_folder, weights, 0, still_norms=False)
-        return SegFormer(body, classes, plan.decoder_width)
+        body = body_of(plan.body, (4, 8, 16, 32), weights_folder, weights, 0, False, plan.stochastic_depth)
+        return SegFormer(body, classes, plan.decoder_width, plan.dropout)
     raise InvalidTrainingParams(f"backbone is {shown(name)}; there are luthier/tiny_segmenter and segformer")
