@@ -40,6 +40,11 @@ class AnomalyPlan(Plan):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
 
+def good_of(plan: Plan, concepts: Iterable[tuple[str, str]]) -> frozenset[str] | None:
+    """Where a plan learns good pictures alone, the ids of the concepts that these carry; else None."""
+    return good_concepts(concepts, plan.good_concept) if isinstance(plan, AnomalyPlan) else None
+
+
 def good_concepts(concepts: Iterable[tuple[str, str]], named: str = "") -> frozenset[str]:
     """Ids of the concepts that good pictures carry, out of (id, name) pairs; empty where good pictures are those that
     are labelled as not having the others.

@@ -122,8 +122,11 @@ def check_examples(
     mutually_exclusive: bool = True,
     batch_size: int = 0,
     regions: bool = False,
+    labelled: bool = True,
 ) -> CheckReport:
     """Counts, judges and warns; reads `examples` once. `regions`: these are learnt, and one concept is enough.
+
+    Not `labelled`: the examples are learnt from as they are, `concepts` are none.
 
     Raises, in this order: NoTrainingData (nothing there), InvalidDataToleranceExceeded (more than `tolerance_percent`
     of the inputs cannot be used), SingleClass (nothing to tell apart), InsufficientData (fewer training examples than
@@ -131,9 +134,9 @@ def check_examples(
     """
     report = count_examples(examples, regions=regions)
     if report.total == 0:
-        raise NoTrainingData("there is no input to train on: add labelled inputs and train again")
+        raise NoTrainingData(f"there is no input to train on: add {'labelled ' * labelled}inputs and train again")
     check_tolerance(report, tolerance_percent)
-    if not regions:
+    if labelled and not regions:
         _check_concepts(report, concepts, mutually_exclusive)
     _check_train(report, concepts)
     report.warnings = _warnings(report, concepts, mutually_exclusive and not regions, batch_size)
@@ -173,9 +176,10 @@ def _check_train(report: CheckReport, concepts: Sequence[RunConcept]) -> None:
     if count == 0:
         raise NoTrainingData(f"none of the {report.total} inputs can be trained on: {_where(report)}")
     if count < minimum:
+        of_concepts = f" for {len(concepts)} concepts" if concepts else ""
         raise InsufficientData(
-            f"{count} training example{'s' if count > 1 else ''} for {len(concepts)} concepts; at least {minimum} are "
-            f"needed: add labelled inputs ({_where(report)})"
+            f"{count} training example{'s' if count > 1 else ''}{of_concepts}; at least {minimum} are needed: add "
+            f"{'labelled ' if concepts else ''}inputs ({_where(report)})"
         )
     missing = [concept.name for concept in concepts if not report.positives["train"].get(concept.id)]
     if missing:
@@ -211,6 +215,8 @@ def _warnings(
 
 def _imbalance(report: CheckReport, concepts: Sequence[RunConcept]) -> list[str]:
     counts = {concept.name: report.positives["train"].get(concept.id, 0) for concept in concepts}
+    if not counts:
+        return []
     rarest, commonest = min(counts, key=lambda n: counts[n]), max(counts, key=lambda n: counts[n])
     if counts[commonest] < IMBALANCE * counts[rarest]:
         return []

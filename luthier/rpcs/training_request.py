@@ -12,7 +12,7 @@ from typing import Any
 from clarifai_grpc.grpc.api import resources_pb2
 
 from luthier.catalog import weights
-from luthier.catalog.anomaly import AnomalyPlan, good_concepts
+from luthier.catalog.anomaly import good_of
 from luthier.catalog.model_type import find_template, input_kind, templates_of
 from luthier.catalog.template import Template
 from luthier.errors import InvalidPredictRequest, InvalidRequest, InvalidTrainingParams, MissingWeights, shown
@@ -70,13 +70,16 @@ def read(
             "name it in train_info.resume_from_model, or leave replay_percent out"
         )
     most = ctx.settings.max_concepts_per_model
-    concepts = training_data.concepts_of(connection, model, sent.output_info.data.concepts, most)
-    data = training_data.dataset_of(connection, model, sent.train_info, params)
     plan = template.plan_for(values)
+    if plan.learns_concepts:
+        concepts = training_data.concepts_of(connection, model, sent.output_info.data.concepts, most)
+    else:
+        concepts = training_data.no_concepts(model, sent.output_info.data.concepts)
+    data = training_data.dataset_of(connection, model, sent.train_info, params)
     kind = input_kind(template)
     found = training_data.learnable(connection, model, concepts, data, kind, regions=plan.learns_regions)
-    if isinstance(plan, AnomalyPlan):
-        good = good_concepts([(one.id, one.name) for one in concepts], plan.good_concept)
+    good = good_of(plan, [(one.id, one.name) for one in concepts])
+    if good is not None:
         training_data.check_good(found, concepts, good)
     else:
         alone = plan.learns_regions  # a single concept is then told from the background
