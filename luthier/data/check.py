@@ -122,10 +122,12 @@ def check_examples(
     mutually_exclusive: bool = True,
     batch_size: int = 0,
     regions: bool = False,
+    one_enough: bool = False,
     labelled: bool = True,
 ) -> CheckReport:
     """Counts, judges and warns; reads `examples` once. `regions`: these are learnt, and one concept is enough.
 
+    `one_enough`: nothing is told apart, as where good pictures alone are learnt; `concepts` are then those of these.
     Not `labelled`: the examples are learnt from as they are, `concepts` are none.
 
     Raises, in this order: NoTrainingData (nothing there), InvalidDataToleranceExceeded (more than `tolerance_percent`
@@ -136,7 +138,7 @@ def check_examples(
     if report.total == 0:
         raise NoTrainingData(f"there is no input to train on: add {'labelled ' * labelled}inputs and train again")
     check_tolerance(report, tolerance_percent)
-    if labelled and not regions:
+    if labelled and not regions and not one_enough:
         _check_concepts(report, concepts, mutually_exclusive)
     _check_train(report, concepts)
     report.warnings = _warnings(report, concepts, mutually_exclusive and not regions, batch_size)
