@@ -3,18 +3,25 @@
 A template's `plan` function makes one from its hyperparameters; run.json carries it; the engine builds from it.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+AUTOMATIC = "automatic"  # the metric by which a recipe ranks epochs itself
+LESS_IS_BETTER = ("loss", "perplexity")
 
 
 @dataclass(frozen=True)
 class Plan:
     """How any family is optimised. A rate is per step, an epoch is one pass over the training examples.
 
+    `learns_concepts`: from what inputs are labelled with; else from the inputs alone, and a request names no concept.
     `learns_regions`: from labelled parts of inputs. One concept is enough then, and what is not labelled is background.
+    `metrics`: of validation, by which the best epoch can be chosen.
     """
 
+    learns_concepts: ClassVar[bool] = True
     learns_regions: ClassVar[bool] = False
+    metrics: ClassVar[tuple[str, ...]] = ()
 
     epochs: int
     batch_size: int
@@ -37,6 +44,10 @@ class Plan:
     examples_per_epoch: int = 0  # 0: all
     least_examples_per_epoch: int = 0  # a smaller data set is repeated until an epoch has as many
     early_stopping_epochs: int = 0  # stop after so many epochs without a better validation metric; 0: never
+    early_stopping_metric: str = AUTOMATIC  # which one; it also chooses the weights that are served
+    accumulate: int = 1  # batches whose gradients add up to one step
+    gradient_checkpointing: bool = False  # blocks are computed twice instead of keeping what they computed in memory
+    balanced_sampling: bool = False  # an epoch shows every concept equally often
     label_smoothing: float = 0.0
     checkpoint_seconds: float = 60.0  # full resume state at least this often, and after each epoch
     notes: tuple[str, ...] = ()  # what was bent because hyperparameters contradict each other: for the training log
@@ -74,8 +85,33 @@ class ImagePlan(PicturePlan):
     head_hidden_layers: int = 0  # between the backbone and the layer that maps to concepts
     head_hidden_width: int = 512
     dropout: float = 0.0  # before the layer that maps to concepts
+    class_weights: str = "none"  # none, or balanced: an example counts for more where its concept is rare
+    feature_cache: str = "auto"  # of a frozen backbone: auto (where pictures are not changed at random), on, off
     normalize_embedding: bool = False  # the head sees the backbone's embedding scaled to length 1
     average_flips: bool = False  # predict on the picture and its mirror image, take the mean
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "macro_roc_auc", "loss")
+
+    @property
+    def changes_pictures(self) -> bool:
+        """Whether training pictures are changed at random."""
+        return any(getattr(self, name) != unchanged for name, unchanged in UNCHANGED.items())
+
+
+PICTURE_CHANGES = (
+    "flip_probability",
+    "shift_fraction",
+    "color_jitter",
+    "brightness_jitter",
+    "contrast_jitter",
+    "hue_jitter",
+    "random_augment",
+    "mixup_alpha",
+    "cutmix_alpha",
+    "crop_scale_min",
+    "rotate_degrees",
+    "erase_probability",
+)
+UNCHANGED: dict[str, Any] = {field.name: field.default for field in fields(ImagePlan) if field.name in PICTURE_CHANGES}
 
 
 @dataclass(frozen=True)
@@ -85,6 +121,7 @@ class EmbeddingPlan(ImagePlan):
     embedding_size: int = 0  # length of the vector; 0: that of the backbone's features
     margin: float = 0.0  # angle in radians between concepts; 0: the head of a classifier
     scale: float = 64.0  # of the cosines, where there is a margin
+    metrics: ClassVar[tuple[str, ...]] = ("recall_at_1", "recall_at_5", "map_at_r")
 
 
 @dataclass(frozen=True)
@@ -114,6 +151,7 @@ class DetectionPlan(RegionPlan):
     regions: int = 512  # that a two-stage network looks at per training picture
     per_class_boxes: bool = False  # every concept has its own box regression
     focal_loss: bool = True  # False: the hardest negatives only
+    metrics: ClassVar[tuple[str, ...]] = ("map", "map50", "map75")
 
 
 @dataclass(frozen=True)
@@ -123,3 +161,4 @@ class SegmentationPlan(RegionPlan):
     dropout: float = 0.0  # share of the maps that the layer that maps to concepts does without
     body: str = ""  # where the network takes one of several
     decoder_width: int = 256
+    metrics: ClassVar[tuple[str, ...]] = ("miou", "dice", "pixel_accuracy")

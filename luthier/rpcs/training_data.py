@@ -104,6 +104,16 @@ def concepts_of(
     return [rows[id] for id in ids]
 
 
+def no_concepts(model: ModelRow, sent: Sequence[resources_pb2.Concept]) -> list[ConceptRow]:
+    """Of a model that learns from inputs alone: none; raises InvalidTrainingParams where there are some."""
+    if sent:
+        ids = [concept.id or concept.name for concept in sent]
+        raise InvalidTrainingParams(
+            f"output_info.data.concepts names {listed(ids)}, but a {model.model_type} learns no concepts: leave it out"
+        )
+    return []
+
+
 def learnable(
     connection: Connection,
     model: ModelRow,
@@ -123,6 +133,9 @@ def learnable(
         positives = {one.id: per_concept.get(one.id, {}).get(carried, 0) for one in concepts}
         negatives = {one.id: per_concept.get(one.id, {}).get("negative", 0) for one in concepts}
         return Learnable(sum(data.frozen_split), positives, negatives, data.frozen_split)
+    if not concepts:
+        inputs = training_requests.input_count(connection, model.app, kind, data.dataset)
+        return Learnable(inputs, {}, {}, split_of(inputs))
     seqs = [one.seq for one in concepts]
     counts = training_requests.label_counts(connection, model.app, kind, seqs, data.dataset, regions=regions)
     return Learnable(
@@ -137,10 +150,12 @@ def check_learnable(
     found: Learnable, concepts: Sequence[ConceptRow], mutually_exclusive: bool, *, single_allowed: bool = False
 ) -> None:
     """Raises NoTrainingData, SingleClass, NoPositives and InsufficientData, each saying what to add."""
+    if not found.inputs and not concepts:
+        raise NoTrainingData("there is no input to learn from; add some and train again")
     if not found.inputs:
         names = listed([one.id for one in concepts])
         raise NoTrainingData(f"no input is labelled with {names}; label inputs with them and train again")
-    if len(concepts) < 2 and not single_allowed:
+    if len(concepts) == 1 and not single_allowed:
         _check_single(found, concepts[0], mutually_exclusive)
     missing = [one.id for one in concepts if not found.positives[one.id]]
     if missing:
@@ -150,7 +165,8 @@ def check_learnable(
         )
     if found.inputs < FEWEST_INPUTS:
         raise InsufficientData(
-            f"{found.inputs} input is labelled; at least {FEWEST_INPUTS} are needed, and many more are better"
+            f"{found.inputs} input {'is labelled' if concepts else 'is there'}; at least {FEWEST_INPUTS} are needed, "
+            "and many more are better"
         )
 
 

@@ -90,22 +90,25 @@ def failed(connection: Connection, seq: int, details: str) -> bool:
     return _move(connection, seq, (Status.PENDING, Status.IN_PROGRESS), status=Status.FAILED, details=details)
 
 
-def pending_inputs(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> int:
-    """How many of its inputs have not been checked yet."""
+def pending_inputs(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str], kind: str = "") -> int:
+    """How many of its inputs have not been checked yet; see `members`."""
     waiting = (inputs.c.app == version.app, inputs.c.status == PENDING_INPUT)
     within = (dataset_inputs.c.dataset == version.dataset, dataset_inputs.c.input == inputs.c.seq)
     whole_app = version.dataset is None
-    member = _carry(connection, version, concept_ids) if whole_app else exists(select(1).where(*within))
+    member = _of_app(connection, version, concept_ids, kind) if whole_app else exists(select(1).where(*within))
     query = select(func.count()).select_from(inputs).where(*waiting, member)
     return int(connection.execute(query).scalar_one())
 
 
-def members(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> Iterator[Member]:
+def members(
+    connection: Connection, version: DatasetVersion, concept_ids: Sequence[str], kind: str = ""
+) -> Iterator[Member]:
     """Every input of the version, in order of membership. A version without a dataset has the app's inputs that carry
-    one of the concepts. Read it all in one transaction: then it is one moment's state. Rows come as they are asked for.
+    one of the concepts, or where `kind` ("text") is given, those of that kind. Read it all in one transaction: then it
+    is one moment's state. Rows come as they are asked for.
     """
     ids: dict[int, str] = {}
-    stream = connection.execute(_members(connection, version, concept_ids), execution_options={"yield_per": PAGE})
+    stream = connection.execute(_members(connection, version, concept_ids, kind), execution_options={"yield_per": PAGE})
     for rows in stream.partitions():
         seqs = [row[0] for row in rows]
         labelled, marked = _labels(connection, seqs, ids), regions.marked(connection, seqs)
@@ -114,13 +117,21 @@ def members(connection: Connection, version: DatasetVersion, concept_ids: Sequen
             yield Member(id, blob, status, details, split, width, height, *found)
 
 
-def _members(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> Select[Any]:
+def _members(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str], kind: str) -> Select[Any]:
     row = inputs.c
     columns = select(row.seq, row.id, row.blob, row.status, row.details, row.split, row.width, row.height)
     if version.dataset is not None:
         joined = columns.select_from(dataset_inputs.join(inputs, row.seq == dataset_inputs.c.input))
         return joined.where(dataset_inputs.c.dataset == version.dataset).order_by(dataset_inputs.c.seq)
-    return columns.where(row.app == version.app, _carry(connection, version, concept_ids)).order_by(row.seq)
+    within = _of_app(connection, version, concept_ids, kind)
+    return columns.where(row.app == version.app, within).order_by(row.seq)
+
+
+def _of_app(
+    connection: Connection, version: DatasetVersion, concept_ids: Sequence[str], kind: str
+) -> ColumnElement[bool]:
+    """Which of the app's inputs a version without a dataset has."""
+    return inputs.c.kind == kind if kind else _carry(connection, version, concept_ids)
 
 
 def _carry(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str]) -> ColumnElement[bool]:

@@ -52,14 +52,16 @@ class SnapshotJob:
         """Holds nothing."""
 
 
-def freeze(work: Work, seq: int, concept_ids: Sequence[str], *, finish: bool = False) -> DatasetVersion:
+def freeze(work: Work, seq: int, concept_ids: Sequence[str], *, kind: str = "", finish: bool = False) -> DatasetVersion:
     """Brings a dataset version in progress to READY and returns it; with `finish` the job ends in the same transaction.
+
+    `kind`: of the inputs that a version without a dataset has, where none are told by concepts.
 
     Raises DatasetVersionConflict where it was deleted meanwhile.
     """
-    version = _wait_for_inputs(work, seq, concept_ids)
+    version = _wait_for_inputs(work, seq, concept_ids, kind)
     with tempfile.TemporaryDirectory(prefix=FREEZING, dir=work.settings.data_dir) as folder:
-        manifest, counts = _write(work, version, concept_ids, Path(folder))
+        manifest, counts = _write(work, version, concept_ids, kind, Path(folder))
         sha = work.blobs.put_file(manifest)
     with work.database.write() as connection:
         jobs.require(connection, work.job)
@@ -72,7 +74,7 @@ def freeze(work: Work, seq: int, concept_ids: Sequence[str], *, finish: bool = F
     return frozen
 
 
-def _wait_for_inputs(work: Work, seq: int, concept_ids: Sequence[str]) -> DatasetVersion:
+def _wait_for_inputs(work: Work, seq: int, concept_ids: Sequence[str], kind: str) -> DatasetVersion:
     """Waits until the decoder has seen every input, or has done nothing for WAIT_SECONDS."""
     still, before = 0.0, -1
     while True:
@@ -80,7 +82,7 @@ def _wait_for_inputs(work: Work, seq: int, concept_ids: Sequence[str]) -> Datase
             version = snapshots.by_seq(connection, seq)
             if version is None:
                 raise DatasetVersionConflict("the dataset version was deleted while it was being made")
-            left = snapshots.pending_inputs(connection, version, concept_ids)
+            left = snapshots.pending_inputs(connection, version, concept_ids, kind)
         if not left or still >= WAIT_SECONDS:
             return version
         still, before = (still + POLL_SECONDS if left == before else 0.0), left
@@ -93,14 +95,15 @@ _OPEN_SPLIT = f'"split":"{_OPEN}"'  # quotes within JSON's strings are escaped: 
 
 
 def _write(
-    work: Work, version: DatasetVersion, concept_ids: Sequence[str], folder: Path
+    work: Work, version: DatasetVersion, concept_ids: Sequence[str], kind: str, folder: Path
 ) -> tuple[Path, dict[str, Any]]:
     """Reads the rows once, in one transaction, into a file; then the splits are dealt, then the manifest is written."""
     counts, manifest = Counts(), folder / "manifest.jsonl"
     ratios = {name: share for name, share in version.split.items() if name in SPLITS} or DEFAULT_RATIOS
     with (folder / "rows.jsonl").open("w+", encoding="utf-8") as rows:
         with work.database.read() as connection:
-            members = filtered(snapshots.members(connection, version, concept_ids), version.annotation_filter)
+            every = snapshots.members(connection, version, concept_ids, kind)
+            members = filtered(every, version.annotation_filter)
             splits = assign_splits(_spooled(work, members, rows, counts), ratios, int(version.split.get("seed", 0)))
         rows.seek(0)
         decoder = Masks(work.blobs, work.settings.decode_memory_mb, work.settings.decode_seconds)
