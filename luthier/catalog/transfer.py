@@ -3,7 +3,7 @@
 Next: `embedders`, `embedding_classifier/`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,11 @@ def plan(values: Values) -> TransferPlan:
     )
 
 
+def unless_named(weights: str) -> Callable[[Values], str]:
+    """`weights` of a template: none are needed where the request names an embedder that was trained."""
+    return lambda values: "" if values["base_embed_model"] else weights
+
+
 def template(id: str, embedder: Embedder, description: str) -> Template:
     return Template(
         id=id,
@@ -50,7 +55,7 @@ def template(id: str, embedder: Embedder, description: str) -> Template:
         description=description,
         recipe="embedding_classification",
         backbone=embedder.backbone,
-        weights=lambda values: "" if values["base_embed_model"] else embedder.weights,
+        weights=unless_named(embedder.weights),
         embedder=embedder,
         plan=plan,
         gflops=embedder.gflops,

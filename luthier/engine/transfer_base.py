@@ -66,27 +66,37 @@ class TransferBase:
         if not self._run.estimate_only:
             self._load(network)
         self._network = self._device.placed(network).eval()
-        self.width = self.vectors([self.embeds.example_of(0)]).shape[1]
+        self.width = self._made([self.embeds.example_of(0)]).shape[1]
         if not self._run.estimate_only:
             self._kept = VectorFile(Path(self._run.vectors_folder) / f"{self._name()}.vectors", self.width)
 
-    def known(self, key: bytes) -> Array | None:
-        return self._kept.get(key) if self._kept is not None and key else None
+    def encode(self, data: bytes, example: Example) -> Encoded:
+        """What the embedder reads and a "key", unless the vector is there and pictures need not be decoded any more.
 
-    def keep(self, keys: list[bytes], vectors: Array) -> None:
-        if self._kept is not None:
-            self._kept.add(keys, vectors)
+        An input without an id, of a prediction, has an empty key: its vector is not kept.
+        """
+        key = hashlib.sha256(data).digest() if example.id else b""
+        ours = {"key": np.frombuffer(key, dtype=np.uint8)}
+        if not self.embeds.varied and self._known(key) is not None:
+            return ours
+        return {**self.embeds.encode(data, example), **ours}
 
-    @torch.inference_mode()
-    def vectors(self, encoded: list[Encoded]) -> Array:
-        """float32 (len(encoded), D), each of length 1."""
-        found = []
-        for start in range(0, len(encoded), AT_ONCE):
-            batch = self.embeds.collate(encoded[start : start + AT_ONCE])
-            there = {name: tensor.to(self._device.torch_device) for name, tensor in batch.items()}
-            with self._device.autocast():
-                found.append(self.embeds.predict(self._network, there)["vectors"].float().cpu().numpy())
-        return np.concatenate(found)
+    def example_of(self, number: int) -> Encoded:
+        return {**self.embeds.example_of(number), "key": np.empty(0, dtype=np.uint8)}
+
+    def vectors_of(self, encoded: list[Encoded]) -> Array:
+        """float32 (len(encoded), D), each of length 1: those that are known, and those that are made now and kept."""
+        keys = [one["key"].tobytes() for one in encoded]
+        found = [self._known(key) for key in keys]
+        unknown = [row for row, vector in enumerate(found) if vector is None]
+        if unknown:
+            made = self._made([encoded[row] for row in unknown])
+            named = [place for place, row in enumerate(unknown) if keys[row]]
+            if self._kept is not None:
+                self._kept.add([keys[unknown[place]] for place in named], made[named])
+            for row, vector in zip(unknown, made, strict=True):
+                found[row] = vector
+        return np.stack([vector for vector in found if vector is not None])
 
     def embed_all(self, data: loading.Data, log: Callable[[str], None]) -> None:
         """Every example of every split once, in batches that depend on the data alone, so that they come out alike."""
@@ -95,6 +105,19 @@ class TransferBase:
             for number, _ in enumerate(data.batches(split, chunks), start=1):
                 if number % 50 == 0 or number == len(chunks):
                     log(f"Vectors of {split}: {min(number * AT_ONCE, len(place))} of {len(place)}.")
+
+    def _known(self, key: bytes) -> Array | None:
+        return self._kept.get(key) if self._kept is not None and key else None
+
+    @torch.inference_mode()
+    def _made(self, encoded: list[Encoded]) -> Array:
+        found = []
+        for start in range(0, len(encoded), AT_ONCE):
+            batch = self.embeds.collate(encoded[start : start + AT_ONCE])
+            there = {name: tensor.to(self._device.torch_device) for name, tensor in batch.items()}
+            with self._device.autocast():
+                found.append(self.embeds.predict(self._network, there)["vectors"].float().cpu().numpy())
+        return np.concatenate(found)
 
     def _starts_from_weights(self) -> bool:
         return not (self._folder.exists() or self.spec.resume_from or self._run.estimate_only)

@@ -3,9 +3,7 @@
 The network is the head alone; vectors are made while batches are collated, each one once.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -68,22 +66,15 @@ class EmbeddingClassification:
         return classification.concepts_in(example)
 
     def encode(self, data: bytes, example: Example) -> Encoded:
-        """What the embedder reads, unless the vector is there and pictures need not be decoded any more."""
-        key = hashlib.sha256(data).digest() if example.id else b""
-        target = classification.target_of(example, self.concept_ids)
-        ours = {"key": np.frombuffer(key, dtype=np.uint8), "target": target}
-        if not self.varied and self.base.known(key) is not None:
-            return ours
-        return {**self.base.embeds.encode(data, example), **ours}
+        return {**self.base.encode(data, example), "target": classification.target_of(example, self.concept_ids)}
 
     def example_of(self, number: int) -> Encoded:
         target = np.eye(len(self.concept_ids), dtype=np.uint8)[number % len(self.concept_ids)]
-        return {**self.base.embeds.example_of(number), "key": np.empty(0, dtype=np.uint8), "target": target}
+        return {**self.base.example_of(number), "target": target}
 
     def collate(self, encoded: list[Encoded]) -> Batch:
-        vectors = torch.from_numpy(self._vectors(encoded))
         targets = torch.from_numpy(np.stack([one["target"] for one in encoded])).float()
-        return {"vectors": vectors, "targets": targets}
+        return {"vectors": torch.from_numpy(self.base.vectors_of(encoded)), "targets": targets}
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         targets = classification.smoothed(
@@ -105,19 +96,6 @@ class EmbeddingClassification:
 
     def judge(self) -> ClassificationJudge:
         return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
-
-    def _vectors(self, encoded: list[Encoded]) -> np.ndarray[Any, Any]:
-        """float32 (B, D): those that are known, and those that are made now and kept."""
-        keys = [one["key"].tobytes() for one in encoded]
-        found = [self.base.known(key) for key in keys]
-        unknown = [row for row, vector in enumerate(found) if vector is None]
-        if unknown:
-            made = self.base.vectors([encoded[row] for row in unknown])
-            named = [place for place, row in enumerate(unknown) if keys[row]]
-            self.base.keep([keys[unknown[place]] for place in named], made[named])
-            for row, vector in zip(unknown, made, strict=True):
-                found[row] = vector
-        return np.stack([vector for vector in found if vector is not None])
 
 
 RECIPE = EmbeddingClassification
