@@ -24,8 +24,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from luthier.catalog.json_object import JsonObject, ModelName
 from luthier.catalog.model_type import all_templates
 from luthier.catalog.safetensors_header import read_header
+from luthier.catalog.template import Template
 from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import CorruptFile, InvalidRequest, MissingWeights, shown
 
@@ -85,6 +87,14 @@ def require(weights_dir: Path, name: str) -> Path:
     return found
 
 
+def fetched_when_needed(template: Template, name: str) -> bool:
+    """Whether a training may fetch them by itself: never those of a model that only the user has named."""
+    objects = [one for one in template.hyperparameters if isinstance(one, JsonObject)]
+    named_by_user = any(isinstance(key, ModelName) for one in objects for key in one.all_keys())
+    own_choice = not named_by_user or name == template.weights(template.defaults())
+    return own_choice and not name.startswith(OWN_PREFIX)
+
+
 def how_to_get(name: str) -> str:
     """What to do about weights that are not here, in words that follow a semicolon."""
     way = "no hub has them" if name.startswith(OWN_PREFIX) else f"fetch them: luthier weights pull {name}"
@@ -92,10 +102,14 @@ def how_to_get(name: str) -> str:
 
 
 def how_to_add(name: str) -> str:
-    return (
-        f"add a file of your own: luthier weights add {name} PATH; "
-        f"or set pretrained_weights to {NO_WEIGHTS} to start from random weights"
-    )
+    way = f"add a file of your own: luthier weights add {name} PATH"
+    return f"{way}; or set pretrained_weights to {NO_WEIGHTS} to start from random weights" if _optional(name) else way
+
+
+def _optional(name: str) -> bool:
+    """Whether a template that starts from these weights can do without."""
+    templates = [one for one in all_templates() if not one.cannot_train and one.weights(one.defaults()) == name]
+    return any("pretrained_weights" in {parameter.name for parameter in one.hyperparameters} for one in templates)
 
 
 def assets(weights_dir: Path, name: str) -> list[Path]:

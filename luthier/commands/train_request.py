@@ -154,6 +154,8 @@ def have_weights(request: TrainRequest, folder: Path, offline: bool, progress: P
     """
     if not request.weights or catalog_weights.find(folder, request.weights):
         return False
+    if not catalog_weights.fetched_when_needed(request.template, request.weights):
+        catalog_weights.require(folder, request.weights)
     pull(folder, request.weights, offline=offline, progress=progress)
     return True
 

@@ -61,7 +61,7 @@ def read(
     template.check_gpus(given, training_requests.gpu_workers(connection))
     resumed = _resumed(ctx, connection, model, template, sent.train_info)
     if resumed is None:
-        _check_weights(ctx.settings, template.weights(values))
+        _check_weights(ctx.settings, template, template.weights(values))
     tolerance = _percent(params, "invalid_data_tolerance_percent", DEFAULT_TOLERANCE)
     replay = _percent(params, "replay_percent", 0.0)
     if replay and not resumed:
@@ -136,12 +136,13 @@ def _exclusive(template: Template, values: Mapping[str, Any]) -> bool:
     return bool(getattr(template.plan_for(values), "mutually_exclusive", True))
 
 
-def _check_weights(settings: Settings, name: str) -> None:
+def _check_weights(settings: Settings, template: Template, name: str) -> None:
     """Raises MissingWeights at once where nobody could fetch them later."""
     if not name or weights.find(settings.weights_folder, name):
         return
-    if settings.offline or name.startswith(weights.OWN_PREFIX):
-        forbidden = "" if name.startswith(weights.OWN_PREFIX) else " (this server is set to fetch none itself)"
+    own = name.startswith(weights.OWN_PREFIX)
+    if settings.offline or not weights.fetched_when_needed(template, name):
+        forbidden = " (this server is set to fetch none itself)" if settings.offline and not own else ""
         raise MissingWeights(f"{name} is not in the weights folder{forbidden}; {weights.how_to_get(name)}")
 
 

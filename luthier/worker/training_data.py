@@ -38,7 +38,7 @@ def prepare_run(work: Work, version: Version) -> RunFolder:
     values = template.checked(version.request["hyperparameters"])
     plan = template.plan_for(values)
     if not version.request.get("resume_from"):  # a checkpoint brings all its weights with it
-        _require_weights(work, run, template.weights(values))
+        _require_weights(work, run, template, template.weights(values))
     frozen = _frozen(work, version)
     concepts = tuple(RunConcept(row["id"], row["name"]) for row in version.request["concepts"])
     manifest = work.blobs.path(frozen.manifest)
@@ -151,14 +151,14 @@ def _tolerance(version: Version) -> float:
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 
-def _require_weights(work: Work, run: RunFolder, name: str) -> None:
+def _require_weights(work: Work, run: RunFolder, template: Template, name: str) -> None:
     """Sees that the named weights are here; fetches them from the hub unless that is forbidden."""
     if not name:
         return
     try:
         weights.require(work.settings.weights_folder, name)
     except MissingWeights:
-        if work.settings.offline:
+        if work.settings.offline or not weights.fetched_when_needed(template, name):
             raise
         note(run, f"The weights {name} are not here yet; fetching them.")
         weights_pull.pull(work.settings.weights_folder, name)
