@@ -25,6 +25,7 @@ from luthier.commands.durations import spell
 from luthier.commands.train_data import Learns, read_data
 from luthier.commands.train_request import TrainRequest, best_of, have_weights, make_request, make_spec, parent_of
 from luthier.data import check
+from luthier.data.anomalies import held_out
 from luthier.data.replay import with_replay
 from luthier.errors import InvalidRequest, TrainingFailed
 from luthier.runs import launch
@@ -40,6 +41,7 @@ METRICS = {  # of the test split, by model type: what --json ends with
     "visual-detector": ("map", "map50"),
     "visual-segmenter": ("miou", "dice"),
     "visual-embedder": ("recall_at_1", "recall_at_5", "map_at_r"),
+    "visual-anomaly-heatmap": ("image_auroc", "pixel_auroc", "pro"),
     "text-classifier": ("accuracy", "macro_f1"),
     "embedding-classifier": ("accuracy", "macro_f1"),
 }
@@ -186,6 +188,9 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         read = read_data(
             arguments.data, arguments.test_data, arguments.columns, settings, progress, learns=request.learns
         )
+    good = request.good(read.concepts)
+    if good is not None:
+        read.examples = [*held_out(read.examples, good)]
     usable = sum(not example.invalid for example in read.examples)
     things = "texts" if request.learns is Learns.TEXTS else "pictures"
     out.print(f"Read {arguments.data}: {usable} {things}, {len(read.concepts)} classes", markup=False)
@@ -195,11 +200,12 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         out.print(note, markup=False)
     report = check.check_examples(
         read.examples,
-        read.concepts,
+        [concept for concept in read.concepts if good is None or concept.id in good],
         arguments.tolerance,
         mutually_exclusive=request.exclusive,
         batch_size=request.template.plan_for(request.values).batch_size,
         regions=request.regions,
+        one_enough=good is not None,
     )
     for warning in report.warnings:
         out.print(f"Note: {warning}", style="yellow", markup=False)

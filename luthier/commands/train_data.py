@@ -19,6 +19,7 @@ class Learns(Enum):
 
     PICTURES = "pictures with labels of the whole"
     REGIONS = "pictures with labelled parts"
+    GOOD_PICTURES = "good pictures, and some that are not"
     TEXTS = "texts with labels of the whole"
 
 
@@ -53,6 +54,7 @@ _PICTURES, _TEXTS, _CONVERSATIONS = "pictures", "texts", "conversations"
 _LEARNT = {
     Learns.PICTURES: (_PICTURES,),
     Learns.REGIONS: (_PICTURES, "boxes", "polygons", "masks"),
+    Learns.GOOD_PICTURES: (_PICTURES, "boxes", "polygons", "masks"),
     Learns.TEXTS: (_TEXTS,),
 }
 _WANTED = {
@@ -60,6 +62,8 @@ _WANTED = {
     "CSV with the columns image,label; `luthier templates` lists those that learn boxes, and those that learn texts",
     Learns.REGIONS: "this template learns parts of pictures. Give boxes, polygons or masks: COCO, YOLO, Pascal VOC or "
     "mask PNGs",
+    Learns.GOOD_PICTURES: "this template learns good pictures. Give an MVTec folder, or a folder with a sub-folder "
+    "called good",
     Learns.TEXTS: "this template learns labels of texts. Give a CSV or TSV with the columns text,label, or JSON lines "
     'with {"text": …, "label": …}',
 }

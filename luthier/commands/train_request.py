@@ -9,6 +9,7 @@ from typing import Any
 
 from luthier.catalog import model_type as catalog
 from luthier.catalog import weights as catalog_weights
+from luthier.catalog.anomaly import AnomalyPlan, good_of
 from luthier.catalog.template import Template
 from luthier.catalog.weights import Progress
 from luthier.commands.train_data import Learns
@@ -47,7 +48,13 @@ class TrainRequest:
     def learns(self) -> Learns:
         if catalog.input_kind(self.template) == "text":
             return Learns.TEXTS
+        if isinstance(self.template.plan_for(self.values), AnomalyPlan):
+            return Learns.GOOD_PICTURES
         return Learns.REGIONS if self.regions else Learns.PICTURES
+
+    def good(self, concepts: Sequence[RunConcept]) -> frozenset[str] | None:
+        """Ids of the concepts of good pictures, where the model learns these alone; else None."""
+        return good_of(self.template.plan_for(self.values), [(one.id, one.name) for one in concepts])
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
