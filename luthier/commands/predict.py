@@ -13,7 +13,7 @@ from rich.console import Console
 
 from luthier.catalog.model_type import input_kind_of
 from luthier.commands.command_line import FAILED
-from luthier.commands.drawing import save_drawn
+from luthier.commands.drawing import is_drawable, save_drawn
 from luthier.errors import InvalidRequest, PredictionFailed
 from luthier.predictors.model_process import SERVED, ModelProcess, ModelProcessDied
 from luthier.runs.run import RunConcept, RunFolder
@@ -52,7 +52,7 @@ def command(model: Path, top: int, as_json: bool, save: Path | None, least: floa
     luthier predict --model runs/boxes --save drawn/ photos/
     echo "a puzzle with cards" | luthier predict --model runs/luthier_minilm-20260101-120000 -
     """
-    run = _trained_run(model)
+    run = trained_run(model)
     spec = run.spec()
     kind = input_kind_of(spec.model_type, spec.template)
     inputs = list(_inputs(files, kind))
@@ -64,15 +64,15 @@ def command(model: Path, top: int, as_json: bool, save: Path | None, least: floa
             for batch in _batches(inputs):
                 for file, answer in _ask(process, kind, batch):
                     failed += "error" in answer
-                    if save and "regions" in answer:
-                        save_drawn(save, used, file, answer["regions"], concepts, least)
+                    if save and is_drawable(answer):
+                        save_drawn(save, used, file, answer, concepts, least)
                     click.echo((_json_line if as_json else _line)(file, answer, concepts, top))
     except ModelProcessDied as error:
         raise PredictionFailed(str(error)) from error
     return FAILED if failed else 0
 
 
-def _trained_run(folder: Path) -> RunFolder:
+def trained_run(folder: Path) -> RunFolder:
     run = RunFolder(folder)
     if not run.spec_file.exists():
         raise InvalidRequest(f"--model {folder}: there is no run in this folder (it holds no run.json)")
@@ -136,6 +136,8 @@ def _line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept], to
     if "embedding" in answer:
         start = ", ".join(f"{value:.3f}" for value in answer["embedding"][:4])
         return f"{file}: a vector of {len(answer['embedding'])} numbers, {start}, …"
+    if "clusters" in answer:
+        return f"{file}: " + ", ".join(f"cluster {one['id']} {one['value']:.3f}" for one in answer["clusters"])
     if "regions" in answer:
         return "\n".join([f"{file}: {len(answer['regions'])} found", *_region_lines(answer, concepts, top)])
     return f"{file}: " + ", ".join(f"{concept.name} {value:.3f}" for concept, value in _ranked(answer, concepts, top))
@@ -158,8 +160,8 @@ def _json_line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept
     row: dict[str, Any] = {"file": str(file)}
     if "error" in answer:
         row |= {"error": answer["details"], "code": answer["error"]}
-    elif "embedding" in answer:
-        row["embedding"] = answer["embedding"]
+    elif simple := next((name for name in ("embedding", "clusters") if name in answer), ""):
+        row[simple] = answer[simple]
     elif "regions" in answer:
         row["regions"] = [
             {"id": concepts[one["concept"]].id, "name": concepts[one["concept"]].name, **_without(one, "concept")}
@@ -168,4 +170,6 @@ def _json_line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept
     else:
         ranked = _ranked(answer, concepts, top)
         row["concepts"] = [{"id": concept.id, "name": concept.name, "value": value} for concept, value in ranked]
+    if "heatmap" in answer:
+        row["heatmap"] = answer["heatmap"]
     return json.dumps(row, ensure_ascii=False)

@@ -7,6 +7,7 @@ First out: {"ready": true, "concepts": [...], "device": ...} or {"failed": detai
     {"regions": [{"concept": its place, "value": float, "box": [left, top, right, bottom]}]}: a detector, fractions
     {"regions": [{"concept": its place, "value": float, "mask": PNG in base64, of its size}]}: a segmenter
     {"embedding": [floats, of length 1 together]}: an embedder
+    {"clusters": [{"id": text, "value": float, 1 at its centre, "count": its training examples}]}: a clusterer
     {"error": code, "details": text}
 """
 

@@ -15,17 +15,23 @@ from luthier.store.versions import Version
 
 
 def data_of(found: Mapping[str, Any], version: Version, settings: PredictionSettings) -> resources_pb2.Data:
-    """Concepts and regions best first, those left out that the settings do not want."""
+    """Concepts and regions best first, those left out that the settings do not want; of a video the same per frame."""
     data = resources_pb2.Data()
     concepts: Sequence[Mapping[str, str]] = version.request["concepts"]
     if "values" in found:
         data.concepts.extend(_concept(*one, version) for one in settings.chosen(concepts, found["values"]))
     if "embedding" in found:
         data.embeddings.add(vector=found["embedding"], num_dimensions=len(found["embedding"]))
+    for row in found.get("clusters", ()):
+        data.clusters.add(id=row["id"], score=row["value"], count=row["count"])
     for row in found.get("regions", ()):
         concept = concepts[row["concept"]]
         if settings.wants(concept, row["value"]):
             data.regions.append(_region(row, concept, version))
+    for row in found.get("frames", ()):
+        frame = data.frames.add(data=data_of(row, version, settings))
+        frame.frame_info.index, frame.frame_info.time = row["index"], row["time_ms"]
+        frame.frame_info.number = row["number"]
     return data
 
 
