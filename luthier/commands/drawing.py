@@ -1,8 +1,8 @@
-"""What a model found, drawn on the picture: boxes with names, masks as coloured veils. Next: `predict`."""
+"""What a model found, drawn on the picture: boxes with names, masks and heat as coloured veils. Next: `predict`."""
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,19 @@ COLOURS = ((230, 60, 50), (40, 120, 220), (40, 160, 70), (240, 160, 20), (150, 7
 VEIL = 0.5  # share of the colour in a mask's pixels
 
 
-def drawn(file: Path, regions: Sequence[dict[str, Any]], concepts: Sequence[RunConcept], least: float) -> Image.Image:
-    """The upright picture with every region of at least that value; a colour per concept. Raises as `decode` does."""
+def is_drawable(answer: Mapping[str, Any]) -> bool:
+    return "regions" in answer or "heatmap" in answer
+
+
+def drawn(file: Path, answer: Mapping[str, Any], concepts: Sequence[RunConcept], least: float) -> Image.Image:
+    """The upright picture with every region of at least that value, a colour per concept, or under its heatmap.
+
+    Raises as `decode` does.
+    """
     pixels = decode(file.read_bytes())
-    shown = [region for region in regions if region["value"] >= least]
+    if "heatmap" in answer:
+        pixels = _heated(pixels, answer["heatmap"], least)
+    shown = [region for region in answer.get("regions", ()) if region["value"] >= least]
     for region in shown:
         if "mask" in region:
             pixels = _veiled(pixels, region["mask"], _colour(region))
@@ -43,7 +52,7 @@ def save_drawn(
     folder: Path,
     used: set[str],
     file: Path,
-    regions: Sequence[dict[str, Any]],
+    answer: Mapping[str, Any],
     concepts: Sequence[RunConcept],
     least: float,
 ) -> None:
@@ -52,7 +61,7 @@ def save_drawn(
     names = (f"{file.stem}{suffix}.png" for suffix in ("", *(f"-{number}" for number in range(2, len(used) + 3))))
     name = next(name for name in names if name not in used)
     used.add(name)
-    drawn(file, regions, concepts, least).save(folder / name, "PNG")
+    drawn(file, answer, concepts, least).save(folder / name, "PNG")
 
 
 def _veiled(pixels: Any, mask: str, colour: tuple[int, int, int]) -> Any:
@@ -60,6 +69,16 @@ def _veiled(pixels: Any, mask: str, colour: tuple[int, int, int]) -> Any:
     mixed = pixels.astype(np.float32)
     mixed[inside] = mixed[inside] * (1 - VEIL) + np.array(colour, dtype=np.float32) * VEIL
     return mixed.astype(np.uint8)
+
+
+def _heated(pixels: Any, heatmap: str, least: float) -> Any:
+    """From yellow at `least` to red at 1, the stronger the hotter; colder places stay as they are."""
+    small = Image.open(io.BytesIO(base64.b64decode(heatmap)), formats=["PNG"]).convert("L")
+    heat = np.asarray(small.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BILINEAR), np.float32) / 255
+    height = np.clip((heat - least) / max(1 - least, 1e-6), 0, 1)[..., None]
+    colour = np.concatenate([np.full_like(height, 235), 200 * (1 - height), np.full_like(height, 30)], 2)
+    share = np.where(height > 0, VEIL * (0.4 + 0.6 * height), 0)
+    return (pixels * (1 - share) + colour * share).astype(np.uint8)
 
 
 def _colour(region: dict[str, Any]) -> tuple[int, int, int]:

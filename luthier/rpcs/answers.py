@@ -20,6 +20,8 @@ def data_of(found: Mapping[str, Any], version: Version, settings: PredictionSett
     concepts: Sequence[Mapping[str, str]] = version.request["concepts"]
     if "values" in found:
         data.concepts.extend(_concept(*one, version) for one in settings.chosen(concepts, found["values"]))
+    if "heatmap" in found:
+        data.heatmaps.add(base64=base64.b64decode(found["heatmap"]))
     if "embedding" in found:
         data.embeddings.add(vector=found["embedding"], num_dimensions=len(found["embedding"]))
     for row in found.get("clusters", ()):
