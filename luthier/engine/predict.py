@@ -4,6 +4,7 @@ First out: {"ready": true, "concepts": [...], "device": ...} or {"failed": detai
 {"kind": "image"} with encoded files as parts, one out: {"outputs": [...]}, for each file one of
 
     {"values": [a float per concept]}: a classifier
+    {"values": as above, "heatmap": grey PNG in base64}: an anomaly model, 128 at its threshold
     {"regions": [{"concept": its place, "value": float, "box": [left, top, right, bottom]}]}: a detector, fractions
     {"regions": [{"concept": its place, "value": float, "mask": PNG in base64, of its size}]}: a segmenter
     {"embedding": [floats, of length 1 together]}: an embedder
