@@ -12,6 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from luthier.catalog.strategies import with_strategies
 from luthier.catalog.template import Template
 from luthier.errors import DoesNotExist, InvalidTrainingParams, shown
 
@@ -92,7 +93,7 @@ def templates_of(model_type_id: str) -> tuple[Template, ...]:
     """
     folder = _folder(model_type(model_type_id).id)
     names = [module.name for module in pkgutil.iter_modules(folder.__path__)]
-    templates = [importlib.import_module(f"{folder.__name__}.{name}").TEMPLATE for name in names]
+    templates = [with_strategies(importlib.import_module(f"{folder.__name__}.{name}").TEMPLATE) for name in names]
     return tuple(sorted(templates, key=lambda template: template.id))
 
 

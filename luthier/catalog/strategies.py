@@ -51,15 +51,20 @@ STRATEGIES = (
 )
 
 
-def with_strategies(template: Template, *, without: tuple[str, ...] = ()) -> Template:
-    """`template` with every strategy that its plan has a field for, but those it declares itself and `without`."""
-    if template.plan is None:
+def names() -> list[str]:
+    """What the strategies are called in `train_info.params`."""
+    return [strategy.declare(None).name for strategy in STRATEGIES]
+
+
+def with_strategies(template: Template) -> Template:
+    """`template`, where it wants strategies, with each that its plan has a field for and that it does not declare."""
+    if not template.strategies or template.plan is None:
         return template
     own, defaults = template.plan, template.plan(template.defaults())
     names = {parameter.name for parameter in template.hyperparameters}
     added: dict[str, Hyperparameter] = {}
     for strategy in STRATEGIES:
-        if strategy.field in without or not hasattr(defaults, strategy.field) or names & {*strategy.own}:
+        if strategy.field in template.without or not hasattr(defaults, strategy.field) or names & {*strategy.own}:
             continue
         parameter = strategy.declare(getattr(defaults, strategy.field))
         if parameter.name not in names:

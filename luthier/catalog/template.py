@@ -25,6 +25,8 @@ class Template:
     contradict each other. `weights` names the pre-trained weights for given values, "" for a random start.
     `gflops` is the cost of one forward pass of one item at the default size, in 1e9 multiply-adds times two, and
     `gflops_at` scales it to other values: a first time estimate needs no torch.
+    `strategies`: it has those of the module of that name beside its own hyperparameters, all but the fields of the plan
+    that `without` names.
     `cannot_train` is why the template is listed and yet refused, "" for one that trains. `embedder` is what a
     transfer learns from where the request names no other; `weights` and `backbone` are then its.
     """
@@ -43,6 +45,8 @@ class Template:
     aliases: tuple[str, ...] = ()
     recommended: bool = False
     internal: bool = False
+    strategies: bool = False
+    without: tuple[str, ...] = ()
     cannot_train: str = ""
     embedder: Embedder | None = None
 

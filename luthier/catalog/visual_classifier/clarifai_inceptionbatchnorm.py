@@ -14,6 +14,8 @@ TEMPLATE = Template(
     gflops=5.27,
     gflops_at=cost.by_area(5.27, 256),
     parameters_m=10.2,
+    strategies=True,
+    without=("stochastic_depth",),
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),

@@ -14,6 +14,8 @@ TEMPLATE = Template(
     gflops=7.7,
     gflops_at=cost.by_area(7.7, 256),
     parameters_m=21.8,
+    strategies=True,
+    without=("stochastic_depth",),
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),

@@ -14,6 +14,7 @@ TEMPLATE = Template(
     gflops=11.05,
     gflops_at=cost.by_area(11.05, 256),
     parameters_m=23.0,
+    strategies=True,
     hyperparameters=(
         vocabulary.logreg(),
         vocabulary.shorter_side(256),

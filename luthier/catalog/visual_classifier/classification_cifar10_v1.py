@@ -33,6 +33,8 @@ TEMPLATE = Template(
     gflops=0.0247,
     gflops_at=cost.by_area(0.0247, 32),
     parameters_m=0.15,
+    strategies=True,
+    without=("stochastic_depth",),
     hyperparameters=(
         vocabulary.num_gpus(internal=False),
         vocabulary.shorter_side(32),

@@ -16,6 +16,8 @@ TEMPLATE = Template(
     gflops=7.7,
     gflops_at=cost.by_area(7.7, 256),
     parameters_m=21.8,
+    strategies=True,
+    without=("stochastic_depth",),
     hyperparameters=(
         vocabulary.num_gpus(internal=False),
         vocabulary.logreg(),

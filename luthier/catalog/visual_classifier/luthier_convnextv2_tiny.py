@@ -14,6 +14,7 @@ TEMPLATE = Template(
     gflops=8.91,
     gflops_at=cost.by_area(8.91, 224),
     parameters_m=27.9,
+    strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -13,6 +13,7 @@ TEMPLATE = Template(
     gflops=0.0246,
     gflops_at=cost.by_area(0.0246, 32),
     parameters_m=0.31,
+    strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -14,6 +14,7 @@ TEMPLATE = Template(
     gflops=12.2,
     gflops_at=cost.of_vision_transformer(width=384, depth=12, patch=14),
     parameters_m=21.6,
+    strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -34,6 +34,7 @@ TEMPLATE = Template(
     gflops=4.47,
     gflops_at=cost.by_area(4.47, 336),
     parameters_m=10.7,
+    strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -39,6 +39,7 @@ TEMPLATE = Template(
     gflops=8.17,
     gflops_at=cost.by_area(8.17, 224),
     parameters_m=23.5,
+    strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -14,6 +14,8 @@ TEMPLATE = Template(
     gflops=102.0,
     gflops_at=cost.by_area(102.0, 512),
     parameters_m=24.0,
+    strategies=True,
+    without=("stochastic_depth", "label_smoothing"),
     hyperparameters=(
         vocabulary.exact_or_shorter_side(512),
         vocabulary.batch_size(8, most=16),

@@ -15,6 +15,8 @@ TEMPLATE = Template(
     gflops=153.0,
     gflops_at=cost.by_area(153.0, 512),
     parameters_m=58.0,
+    strategies=True,
+    without=("stochastic_depth", "label_smoothing"),
     hyperparameters=(
         Enum(
             name="image_size",

@@ -14,5 +14,7 @@ TEMPLATE = Template(
     gflops=27.8,
     gflops_at=cost.by_area(27.8, 640),
     parameters_m=10.3,
+    strategies=True,
+    without=("stochastic_depth", "label_smoothing"),
     hyperparameters=detection.query_hyperparameters(),
 )

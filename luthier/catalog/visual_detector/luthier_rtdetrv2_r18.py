@@ -14,5 +14,7 @@ TEMPLATE = Template(
     gflops=61.5,
     gflops_at=cost.by_area(61.5, 640),
     parameters_m=20.2,
+    strategies=True,
+    without=("stochastic_depth", "label_smoothing"),
     hyperparameters=detection.query_hyperparameters(),
 )

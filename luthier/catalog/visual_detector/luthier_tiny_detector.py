@@ -13,6 +13,8 @@ TEMPLATE = Template(
     gflops=0.74,
     gflops_at=cost.by_area(0.74, 240),
     parameters_m=0.5,
+    strategies=True,
+    without=("label_smoothing",),
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -15,6 +15,8 @@ TEMPLATE = Template(
     gflops=268.8,
     gflops_at=cost.by_area(268.8, 800),
     parameters_m=41.8,
+    strategies=True,
+    without=("label_smoothing",),
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

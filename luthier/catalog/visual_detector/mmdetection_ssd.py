@@ -16,6 +16,8 @@ TEMPLATE = Template(
     gflops=203.1,
     gflops_at=cost.by_area(203.1, 512),
     parameters_m=36.0,
+    strategies=True,
+    without=("stochastic_depth", "label_smoothing"),
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -16,6 +16,8 @@ TEMPLATE = Template(
     gflops=42.3,
     gflops_at=cost.by_area(42.3, 512),
     parameters_m=44.1,
+    strategies=True,
+    without=("label_smoothing",),
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -13,6 +13,8 @@ TEMPLATE = Template(
     gflops=26.8,
     gflops_at=cost.by_area(26.8, 640),
     parameters_m=9.0,
+    strategies=True,
+    without=("stochastic_depth", "label_smoothing"),
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -16,6 +16,7 @@ TEMPLATE = Template(
     gflops=20.5,
     gflops_at=cost.by_area(20.5, 256),
     parameters_m=44.5,
+    strategies=True,
     hyperparameters=(
         vocabulary.shorter_side(256),
         vocabulary.batch_size(64, most=128),

@@ -13,6 +13,7 @@ TEMPLATE = Template(
     gflops=1.96,
     gflops_at=cost.by_area(1.96, 160),
     parameters_m=0.5,
+    strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -18,6 +18,7 @@ TEMPLATE = Template(
     gflops=17.3,
     gflops_at=cost.by_area(17.3, 520),
     parameters_m=3.8,
+    strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),
