@@ -103,6 +103,14 @@ def example_from_line(line: str) -> Example:
     return Example(**row)
 
 
+def text_bytes(example: Example) -> bytes:
+    """What a text example's blob is the hash of: its text, or its messages as JSON."""
+    if not example.messages:
+        return example.text.encode("utf-8", "surrogatepass")
+    turns = [{"role": message.role, "content": message.content} for message in example.messages]
+    return json.dumps({"messages": turns}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
 def region_from_row(row: dict[str, Any]) -> Region:
     """A region of a line, its lists as tuples."""
     return Region(

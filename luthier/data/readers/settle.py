@@ -5,7 +5,6 @@ the picture has, its fractions would be wrong, so the example cannot be used.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from luthier.data.decode_pool import DecodePool, DecodeResult
 from luthier.data.readers.found import ReadResult, Rejected
 from luthier.data.readers.splitting import note_copies, split_examples
 from luthier.errors import shown
-from luthier.runs.manifest import Example
+from luthier.runs.manifest import Example, text_bytes
 from luthier.runs.run import RunConcept
 
 Progress = Callable[[int, int], None]  # (files checked, files in all)
@@ -68,14 +67,6 @@ def _text(example: Example) -> Example:
     content = text_bytes(example)
     invalid = "" if example.messages or example.text.strip() else "the text is empty"
     return replace(example, blob=hashlib.sha256(content).hexdigest(), invalid=invalid)
-
-
-def text_bytes(example: Example) -> bytes:
-    """What a text example's blob is the hash of: its text, or its messages as JSON."""
-    if not example.messages:
-        return example.text.encode("utf-8", "surrogatepass")
-    turns = [{"role": message.role, "content": message.content} for message in example.messages]
-    return json.dumps({"messages": turns}, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _add_concepts(examples: Sequence[Example], result: ReadResult) -> None:

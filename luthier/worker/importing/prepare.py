@@ -8,7 +8,6 @@ from typing import Any
 
 from luthier.data.decode_pool import DecodePool, DecodeResult
 from luthier.data.mask_png import png_of_runs
-from luthier.data.readers.settle import text_bytes
 from luthier.data.readers.splitting import SPLIT_NAMES
 from luthier.data.readers.text_files import read_text
 from luthier.errors import (
@@ -20,7 +19,7 @@ from luthier.errors import (
     LuthierError,
     shown,
 )
-from luthier.runs.manifest import Example, Region
+from luthier.runs.manifest import Example, Region, text_bytes
 from luthier.settings import Settings
 from luthier.store import urls
 from luthier.store.blobs import Blobs
