@@ -14,7 +14,19 @@ from luthier.errors import InvalidTrainingParams, shown
 
 Values = Mapping[str, Any]
 
-GOOD_NAMES = ("good", "normal", "ok", "okay", "regular", "healthy", "intact", "flawless", "no anomaly", "no defect")
+GOOD_NAMES = (
+    "good",
+    "normal",
+    "ok",
+    "okay",
+    "regular",
+    "healthy",
+    "intact",
+    "flawless",
+    "no anomaly",
+    "no defect",
+    "defect free",
+)
 ANOMALY_NAMES = ("anomaly", "anomalous", "abnormal", "defect", "defective", "bad", "faulty", "broken", "not good", "ng")
 LARGEST_MEMORY = 20_000  # rows
 
