@@ -17,6 +17,7 @@ Values = Mapping[str, Any]
 class ClusterPlan(Plan):
     """Plan of the family that groups vectors."""
 
+    learns_concepts: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = ("distance", "silhouette")
 
     clusters: int = 10
