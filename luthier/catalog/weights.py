@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 from luthier.catalog.json_object import JsonObject, ModelName
 from luthier.catalog.model_type import all_templates
 from luthier.catalog.safetensors_header import read_header
+from luthier.catalog.safetensors_merge import INDEX_FILE, merged, parts_of
 from luthier.catalog.template import Template
 from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import CorruptFile, InvalidRequest, MissingWeights, shown
@@ -163,18 +164,19 @@ def _status(weights_dir: Path, name: str, templates: tuple[str, ...]) -> NeededW
 def add(
     weights_dir: Path, name: str, source: Path, *, origin: str = "", progress: Progress = lambda done, size: None
 ) -> AddedWeights:
-    """Copies a safetensors file, or a folder in Hugging Face's layout, to its place, whole or not at all.
+    """Copies a safetensors file, or a folder in Hugging Face's layout, to its place, whole or not at all. A model in
+    several parts becomes one file.
 
     `origin` is written down as the source, the path of `source` where it is empty. Raises InvalidRequest for a file
     of another kind, CorruptFile for a damaged one or one that does not fit the network of that name.
     """
-    model, beside = _files_of(source)
+    parts, beside = _files_of(source)
     place = folder(weights_dir, name)
     if place.exists() and not (place / MODEL_FILE).is_file():
         raise InvalidRequest(f"{name} is a folder of other weights; give a name like timm/resnet50.a1_in1k")
-    tensors = len(read_header(model))
+    tensors = sum(len(read_header(part)) for part in parts)
     with _staging(place) as staging:
-        sha256 = _copy(model, staging / MODEL_FILE, progress)
+        sha256 = _copy(parts, staging / MODEL_FILE, progress)
         for file, data in beside.items():
             _write(staging / file, data)
         check_fit(name, staging / MODEL_FILE)
@@ -212,23 +214,29 @@ def _differences(answer: dict[str, Any]) -> str:
     return "; ".join(words) or shown(str(answer.get("details", "it cannot be read")), 300)
 
 
-def _files_of(source: Path) -> tuple[Path, dict[str, bytes]]:
-    """The safetensors file that `source` is or holds, and the bytes of the JSON files beside it, by name."""
+def _files_of(source: Path) -> tuple[list[Path], dict[str, bytes]]:
+    """The safetensors file or its parts that `source` is or holds, and the bytes of the JSON files beside, by name."""
     if not source.exists():
         raise InvalidRequest(f"{source} does not exist; give a .safetensors file or a folder that holds one")
-    model = _model_in(source) if source.is_dir() else source
-    if model.suffix.lower() != ".safetensors":
-        raise InvalidRequest(_refusal(model))
+    parts = _models_in(source) if source.is_dir() else [source]
+    for part in parts:
+        if part.suffix.lower() != ".safetensors":
+            raise InvalidRequest(_refusal(part))
     beside = [source / name for name in LARGEST_BESIDE if (source / name).is_file()] if source.is_dir() else []
-    return model, {file.name: _checked_json(file, LARGEST_BESIDE[file.name]) for file in beside}
+    return parts, {file.name: _checked_json(file, LARGEST_BESIDE[file.name]) for file in beside}
 
 
-def _model_in(source: Path) -> Path:
+def _models_in(source: Path) -> list[Path]:
     found = sorted(source.glob("*.safetensors"))
-    if len(found) == 1:
-        return found[0]
+    if len(found) == 1 and not (source / INDEX_FILE).is_file():
+        return found
     if (source / MODEL_FILE).is_file():
-        return source / MODEL_FILE
+        return [source / MODEL_FILE]
+    if (source / INDEX_FILE).is_file():
+        parts = [source / name for name in parts_of(source / INDEX_FILE)]
+        if missing := [part.name for part in parts if not part.is_file()]:
+            raise InvalidRequest(f"{source} lacks {', '.join(missing[:3])}, which {INDEX_FILE} names")
+        return parts
     if found:
         raise InvalidRequest(f"{source} holds {len(found)} safetensors files and no {MODEL_FILE}; name the one to add")
     unsafe = sorted(path for path in source.iterdir() if path.suffix.lower() in UNSAFE_SUFFIXES)
@@ -266,18 +274,24 @@ def _staging(place: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _copy(source: Path, target: Path, progress: Progress) -> str:
-    """Copies and returns the SHA-256 of what was written."""
-    sha256, done, size = hashlib.sha256(), 0, source.stat().st_size
-    with source.open("rb") as reader, target.open("wb") as writer:
-        while block := reader.read(4 * 1024 * 1024):
+def _copy(parts: Sequence[Path], target: Path, progress: Progress) -> str:
+    """Copies, several parts as one file, and returns the SHA-256 of what was written."""
+    sha256, done, size = hashlib.sha256(), 0, sum(part.stat().st_size for part in parts)
+    with target.open("wb") as writer:
+        for block in _blocks(parts[0]) if len(parts) == 1 else merged(parts):
             writer.write(block)
             sha256.update(block)
             done += len(block)
-            progress(done, size)
+            progress(min(done, size), size)
         writer.flush()
         os.fsync(writer.fileno())
     return sha256.hexdigest()
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as reader:
+        while block := reader.read(4 * 1024 * 1024):
+            yield block
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from luthier.catalog import model_type as catalog
+from luthier.catalog import strategies
 from luthier.catalog.hyperparameters import Hyperparameter
+from luthier.catalog.json_object import JsonObject
 from luthier.catalog.model_type import Field, ModelType
 from luthier.catalog.template import Template
 from luthier.commands.reference_rpcs import rpcs_page
@@ -36,6 +38,7 @@ def templates_page() -> str:
         "their names; forms leave them out.\n",
         _table(("Template", "Starts from", "What it is"), ([_link(t), _start(t), t.description] for t in trained)),
     ]
+    parts += _strategies(trained)
     for declared in catalog.all_model_types():
         parts.append(_model_type(declared))
         parts += [_template(template) for template in catalog.templates_of(declared.id)]
@@ -83,16 +86,33 @@ def _template(template: Template) -> str:
         facts.insert(0, f"also called {', '.join(template.aliases)}")
     refusal = f"\n**Cannot be trained:** {template.cannot_train}.\n" if template.cannot_train else ""
     start = "" if template.cannot_train else f"\nStarts from {_start(template)}.\n"
+    own = template.hyperparameters[: len(template.hyperparameters) - len(strategies.of(template))]
     return "\n".join(
         [
             _heading(template, marks),
             f"{template.description} ({'; '.join(facts)}).",
             refusal or start,
-            _table(
-                ("Hyperparameter", "Type", "Default", "Allowed", "What it does"), map(_row, template.hyperparameters)
-            ),
+            _table(("Hyperparameter", "Type", "Default", "Allowed", "What it does"), map(_row, own)),
+            _defaults_of_strategies(template),
         ]
     )
+
+
+def _strategies(templates: Sequence[Template]) -> list[str]:
+    declared = {one.name: one for template in reversed(templates) for one in strategies.of(template)}
+    ordered = [declared[name] for name in strategies.names() if name in declared]
+    rows = ([f"`{one.name}`", one.kind, _escaped(one.allowed()), _escaped(one.description)] for one in ordered)
+    return [
+        "## Strategies\n",
+        "Hyperparameters that many templates have beside their own. Left alone they change nothing: their defaults, "
+        "which stand with each template, are what it does anyway.\n",
+        _table(("Hyperparameter", "Type", "Allowed", "What it does"), rows),
+    ]
+
+
+def _defaults_of_strategies(template: Template) -> str:
+    shown = ", ".join(f"`{one.name}` {json.dumps(one.default)}" for one in strategies.of(template))
+    return f"[Strategies](#strategies): {shown}.\n" if shown else ""
 
 
 def _heading(template: Template, marks: Sequence[str]) -> str:
@@ -108,9 +128,16 @@ def _row(parameter: Hyperparameter) -> list[str]:
         f"`{parameter.name}`",
         parameter.kind,
         default,
-        _escaped(parameter.allowed()),
+        _allowed(parameter),
         _escaped(parameter.description),
     ]
+
+
+def _allowed(parameter: Hyperparameter) -> str:
+    """Of an object whose keys are known, a line for each."""
+    if not isinstance(parameter, JsonObject):
+        return _escaped(parameter.allowed())
+    return "<br>".join(f"`{key.name}`: {_escaped(key.allowed())}" for key in parameter.all_keys())
 
 
 def _link(template: Template) -> str:

@@ -6,7 +6,8 @@ LoRA (Hu et al. 2022), DoRA (Liu et al. 2024), IA3 (Liu et al. 2022), prompt tun
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -52,6 +53,25 @@ class LearnsBeside(nn.Module):
         if strict and (missing or unexpected):
             raise RuntimeError(f"missing: {_some(missing)}; unexpected: {_some(unexpected)}")
         return super().load_state_dict(state_dict, strict=False, assign=assign)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a network is made of. `model` is peft's or a plain one; `task`: what it is for, in peft's words.
+
+    `head` maps the hidden state of the last token (SEQ_CLS), or the mean of all of them (FEATURE_EXTRACTION).
+    """
+
+    model: nn.Module
+    task: str
+    head: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ComesApart(Protocol):
+    """A network that can be told as a model of transformers', an adapter and a head."""
+
+    def parts(self) -> Parts: ...
 
 
 def adapted(body: nn.Module, words: Words, task: str) -> nn.Module:

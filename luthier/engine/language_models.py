@@ -5,6 +5,7 @@ needs nothing but its run folder. No file that is read here can run code: safete
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from luthier.catalog.safetensors_header import read_header
 from luthier.catalog.weights import RECORD_FILE
 from luthier.engine import checkpoint
-from luthier.errors import CorruptFile, MissingWeights
+from luthier.errors import CorruptFile, InvalidTrainingParams, MissingWeights
 
 TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "config.json"
 Tensors = dict[str, torch.Tensor]
@@ -126,6 +128,29 @@ def _asset(folder: Path, name: str) -> Path:
             "luthier weights add NAME FOLDER"
         )
     return file
+
+
+def check_room(weights: Path, precision: str) -> None:
+    """Raises InvalidTrainingParams where the base model is larger than what is free of this machine's memory."""
+    tensors = read_header(weights)
+    numbers = sum(math.prod(tensor.shape) for tensor in tensors)
+    needed, free = numbers * getattr(torch, precision).itemsize, free_memory()
+    if needed > free:
+        raise InvalidTrainingParams(
+            f"the base model in {weights.parent} has {numbers / 1e6:.0f} million parameters: {needed / 2**30:.1f} GiB "
+            f"in {precision}, and {free / 2**30:.1f} GiB of memory are free here. Train it where there is more, or "
+            "take a smaller one, as the templates luthier_minilm and HF_GPTNeo_125m_lora have"
+        )
+
+
+def free_memory() -> float:
+    """Bytes that a process can have without swapping; infinite where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return math.inf
+    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return math.inf if found is None else int(found) * 1024
 
 
 def verify_base(folder: Path, weights: Path) -> None:

@@ -18,13 +18,15 @@ def score(predicted: Array, truth: Array, concepts: list[str], *, exclusive: boo
 
     `accuracy` is the share of examples whose most probable concept is one of theirs, in both modes (examples without
     any do not count). Where several concepts may hold, `exact_match` is the share of examples whose whole set is right
-    at a threshold of 0.5, by which F1, precision and recall go too. Means over concepts are macro means.
+    at a threshold of 0.5, by which F1, precision and recall go too. Means over concepts are macro means; the micro F1
+    counts every pair of example and concept alike.
     """
     chosen = _top(predicted) if exclusive else predicted >= THRESHOLD
     rows = [_concept_row(chosen[:, i], truth[:, i], predicted[:, i], name) for i, name in enumerate(concepts)]
     values = {
         "accuracy": top1(predicted, truth),
         "exact_match": None if exclusive or not len(truth) else float((chosen == truth).all(1).mean()),
+        "micro_f1": None if exclusive else _micro_f1(chosen, truth),
         "macro_f1": _mean([row["f1"] for row in rows]),
         "macro_precision": _mean([row["precision"] for row in rows]),
         "macro_recall": _mean([row["recall"] for row in rows]),
@@ -80,6 +82,11 @@ def _concept_row(chosen: Array, truth: Array, scores: Array, name: str) -> dict[
         "true_positives": hits,
         "roc_auc": roc_auc(scores, truth),
     }
+
+
+def _micro_f1(chosen: Array, truth: Array) -> float | None:
+    hits, either = int((chosen & truth).sum()), int(truth.sum()) + int(chosen.sum())
+    return 2 * hits / either if truth.any() else None
 
 
 def _log_loss(predicted: Array, truth: Array, exclusive: bool) -> float | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from luthier.catalog import weights
+from luthier.catalog.safetensors_merge import INDEX_FILE, parts_of
 from luthier.catalog.weights import AddedWeights, Progress
-from luthier.errors import MissingWeights, shown
+from luthier.errors import CorruptFile, MissingWeights, shown
 
 TEMPORARY_PREFIX = ".pulling-"
 HUB_SECONDS = 15.0  # until the hub's first answer
@@ -42,7 +43,7 @@ def pull(
 
 
 def _download(name: str, target: Path, token: str | None, progress: Progress) -> str:
-    """Puts model.safetensors and the JSON files beside it into `target`; returns their address and revision."""
+    """Puts model.safetensors, or its parts, and the JSON files beside into `target`; returns address and revision."""
     try:
         import huggingface_hub as hub  # an extra, and slow to import
         from huggingface_hub import errors
@@ -50,9 +51,14 @@ def _download(name: str, target: Path, token: str | None, progress: Progress) ->
         raise _missing(name, "the package huggingface_hub is not installed (pip install 'luthier[hub]')") from None
     address = hub.hf_hub_url(name, weights.MODEL_FILE)
     try:
-        revision = hub.get_hf_file_metadata(address, token=token, timeout=HUB_SECONDS).commit_hash
+        revision, whole = _asked(hub, errors, name, token)
         wanted: dict[str, Any] = {"revision": revision, "local_dir": target, "token": token}
-        hub.hf_hub_download(name, weights.MODEL_FILE, tqdm_class=_bar_class(progress), **wanted)
+        if whole:
+            hub.hf_hub_download(name, weights.MODEL_FILE, tqdm_class=_bar_class(progress), **wanted)
+        else:
+            index = Path(hub.hf_hub_download(name, INDEX_FILE, **wanted))
+            for part in parts_of(index):
+                hub.hf_hub_download(name, part, tqdm_class=_bar_class(progress), **wanted)
         for file in weights.LARGEST_BESIDE:
             _download_if_there(hub, errors, name, file, wanted)
     except errors.GatedRepoError:
@@ -61,9 +67,23 @@ def _download(name: str, target: Path, token: str | None, progress: Progress) ->
         raise _missing(name, "the hub has no such model, or it is private") from None
     except errors.EntryNotFoundError:
         raise _missing(name, f"the hub's model has no {weights.MODEL_FILE}") from None
+    except CorruptFile:
+        raise
     except Exception as error:  # the client's HTTP library changes with its version, and so does what it raises
         raise _missing(name, f"the hub cannot be reached ({_first_line(error)})") from error
     return f"{address.partition('/resolve/')[0]}@{revision}"
+
+
+def _asked(hub: Any, errors: Any, name: str, token: str | None) -> tuple[str, bool]:
+    """The model's revision, and whether its tensors lie in one file; raises what the hub's client does."""
+    for file in (weights.MODEL_FILE, INDEX_FILE):
+        try:
+            found = hub.get_hf_file_metadata(hub.hf_hub_url(name, file), token=token, timeout=HUB_SECONDS)
+            return str(found.commit_hash), file == weights.MODEL_FILE
+        except errors.EntryNotFoundError:
+            if file == INDEX_FILE:
+                raise
+    raise AssertionError("one of both has returned")
 
 
 def _download_if_there(hub: Any, errors: Any, name: str, file: str, wanted: dict[str, Any]) -> None:

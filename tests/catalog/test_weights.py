@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 from luthier.catalog import weights
+from luthier.catalog.model_type import find_template
 from luthier.catalog.safetensors_header import read_header
 from luthier.errors import CorruptFile, InvalidRequest, LuthierError, MissingWeights
 
@@ -86,8 +88,54 @@ def test_a_language_model_brings_its_tokenizer(tmp_path: Path, source: Path) -> 
         (source / name).write_text("{}", encoding="utf-8")
     weights.add(tmp_path / "weights", "org/model", source)
     beside = {file.name for file in weights.assets(tmp_path / "weights", "org/model")}
-    assert beside == {"config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert beside == {"config.json", "tokenizer.json", "tokenizer_config.json", "weights.json"}
     assert not (weights.folder(tmp_path / "weights", "org/model") / "vocab.txt").exists()
+
+
+def in_parts(folder: Path, names: dict[str, str]) -> Path:
+    """A model whose tensors, by name, lie in files; each holds 24 bytes of its own letter."""
+    folder.mkdir()
+    for place, (tensor, file) in enumerate(names.items()):
+        rows = {tensor: {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+        header = json.dumps(rows).encode()
+        (folder / file).write_bytes(len(header).to_bytes(8, "little") + header + bytes([97 + place]) * 24)
+    index = {"weight_map": names}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    return folder
+
+
+def test_a_model_in_parts_becomes_one_file(tmp_path: Path) -> None:
+    names = {f"w{number}": f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)}
+    added = weights.add(tmp_path / "w", OTHER, in_parts(tmp_path / "parts", names))
+    found = weights.require(tmp_path / "w", OTHER)
+    assert (added.tensors, added.bytes) == (3, found.stat().st_size)
+    assert hashlib.sha256(found.read_bytes()).hexdigest() == added.sha256
+    with safe_open(found, "np") as file:
+        letters = {name: set(file.get_tensor(name).tobytes()) for name in file.keys()}  # noqa: SIM118
+    assert letters == {"w1": {97}, "w2": {98}, "w3": {99}}
+
+
+def test_parts_that_are_missing_doubled_or_elsewhere_are_refused(tmp_path: Path) -> None:
+    one = in_parts(tmp_path / "one", {"a": "x.safetensors", "b": "y.safetensors"})
+    (one / "y.safetensors").unlink()
+    with pytest.raises(InvalidRequest, match=r"lacks y\.safetensors"):
+        weights.add(tmp_path / "w", OTHER, one)
+    two = in_parts(tmp_path / "two", {"a": "x.safetensors", "b": "y.safetensors"})
+    (two / "y.safetensors").write_bytes((two / "x.safetensors").read_bytes())
+    with pytest.raises(CorruptFile, match="the tensor a, which another part has too"):
+        weights.add(tmp_path / "w", OTHER, two)
+    for name in ("../x.safetensors", "/etc/passwd", "pytorch_model.bin"):
+        (two / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}), encoding="utf-8")
+        with pytest.raises(CorruptFile, match="no such parts"):
+            weights.add(tmp_path / "w", OTHER, two)
+    assert weights.find(tmp_path / "w", OTHER) is None
+
+
+def test_a_user_s_own_name_is_never_fetched_by_itself() -> None:
+    lora = find_template("text-classifier", "HF_GPTNeo_125m_lora")
+    assert weights.fetched_when_needed(lora, "EleutherAI/gpt-neo-125m")
+    assert not weights.fetched_when_needed(lora, "mine/neo")
+    assert weights.fetched_when_needed(find_template("visual-classifier", "Clarifai_ResNext"), "timm/any")
 
 
 def test_bad_P33_a_tokenizer_that_names_code_is_refused(tmp_path: Path, source: Path) -> None:

@@ -41,6 +41,7 @@ def test_several_concepts_agree_with_scikit_learn() -> None:
     chosen = predicted >= 0.5
     assert scores.metrics["exact_match"] == pytest.approx(reference.accuracy_score(truth, chosen))
     assert scores.metrics["macro_f1"] == pytest.approx(reference.f1_score(truth, chosen, average="macro"))
+    assert scores.metrics["micro_f1"] == pytest.approx(reference.f1_score(truth, chosen, average="micro"))
     assert scores.metrics["macro_roc_auc"] == pytest.approx(reference.roc_auc_score(truth, predicted, average="macro"))
     right = truth[np.arange(200), predicted.argmax(1)][truth.any(1)]
     assert scores.metrics["accuracy"] == pytest.approx(right.mean())

@@ -11,8 +11,9 @@ from torch import nn
 from luthier.catalog.text_plan import TextPlan
 from luthier.catalog.weights import require
 from luthier.engine import adapters, backbones, classification, language_models
-from luthier.engine.adapters import LearnsBeside
+from luthier.engine.adapters import LearnsBeside, Parts
 from luthier.engine.classification import ClassificationJudge
+from luthier.engine.heads import Head
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded
 from luthier.errors import InvalidBytes, InvalidTrainingParams
@@ -23,17 +24,18 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class TextNetwork(LearnsBeside):
-    """A language model's body, its last hidden states pooled to one vector per text, and a linear head.
+    """A language model's body, its last hidden states pooled to one vector per text, and a head.
 
     `last`: the vector is that of the last token; the head is then without a bias, as that of transformers' decoders.
     """
 
-    def __init__(self, body: nn.Module, width: int, classes: int, *, dropout: float, last: bool) -> None:
+    def __init__(self, body: nn.Module, head: nn.Linear, *, last: bool) -> None:
         super().__init__()
         self.body = body
         self.last = last
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, classes, bias=not last)
+        self.head = head
+        if last:
+            self.head.register_parameter("bias", None)
 
     def get_classifier(self) -> nn.Module:
         return self.head
@@ -42,7 +44,11 @@ class TextNetwork(LearnsBeside):
         """Logits (B, C) of token ids and their mask, both int64 (B, T); padding stands at the end and is 0 in it."""
         hidden = self.body(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
         hidden = hidden[:, -tokens.shape[1] :]  # an adapter may put tokens of its own before the text's
-        return self.head(self.dropout(self._pooled(hidden, mask)))  # type: ignore[no-any-return]
+        return self.head(self._pooled(hidden, mask))  # type: ignore[no-any-return]
+
+    def parts(self) -> Parts:
+        head = {name: tensor.detach() for name, tensor in self.head.state_dict().items()}
+        return Parts(self.body, "SEQ_CLS" if self.last else adapters.FEATURES, head)
 
     def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if self.last:
@@ -80,16 +86,19 @@ class TextClassification:
             )
         tensors = None
         if self.spec.weights and (pretrained or adapter):
+        precision = self.plan.base_precision if adapter else "float32"
             file = require(Path(self.spec.weights_folder), self.spec.weights)
             if adapter:
                 language_models.verify_base(self.assets, file)
             tensors = backbones.read_weights(file)
-        body = language_models.body_of(config, tensors, self.plan.base_precision if adapter else "float32")
+        body = language_models.body_of(config, tensors, precision)
+            language_models.check_room(file, precision)
         if adapter:
             body = adapters.adapted(body, adapter, adapters.FEATURES)
         last = {"last": True, "mean": False}.get(self.plan.pooling, language_models.is_decoder(config))
-        width, classes = config.get_text_config().hidden_size, len(self.concept_ids)
-        network = TextNetwork(body, width, classes, dropout=self.plan.dropout, last=last)
+        width, classes, plan = config.get_text_config().hidden_size, len(self.concept_ids), self.plan
+        head = Head(width, classes, plan.head_hidden_layers, plan.head_hidden_width, plan.dropout)
+        network = TextNetwork(body, head, last=last)
         if adapter:
             network.leave_out_what_is_frozen()
         return network
