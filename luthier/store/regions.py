@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
+from luthier.store.database import one_of
 from luthier.store.tables import annotations, concepts, masks, region_labels, regions
 
 COUNTING = 24150  # wire status of an annotation that counts
@@ -85,7 +86,7 @@ def of_inputs(connection: Connection, inputs: Sequence[int]) -> Iterator[tuple[i
     query = (
         select(regions.c.input, regions.c.annotation, regions.c.rows)
         .join(annotations, annotations.c.seq == regions.c.annotation)
-        .where(regions.c.input.in_(inputs), annotations.c.status == COUNTING)
+        .where(one_of(connection, regions.c.input, inputs), annotations.c.status == COUNTING)
         .order_by(regions.c.annotation)
     )
     for input, annotation, rows in connection.execute(query):

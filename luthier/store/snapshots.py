@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, true, update
 
 from luthier.store import regions
-from luthier.store.database import now
+from luthier.store.database import now, one_of
 from luthier.store.regions import Marked
 from luthier.store.tables import annotations, concepts, dataset_inputs, dataset_versions, inputs, labels, region_labels
 
@@ -151,7 +151,7 @@ def _carry(connection: Connection, version: DatasetVersion, concept_ids: Sequenc
 def _labels(connection: Connection, seqs: Sequence[int], ids: dict[int, str]) -> dict[int, dict[str, int]]:
     """Of several annotations that speak of one concept the latest counts. `ids` are those of concepts known so far."""
     row = labels.c
-    query = select(row.input, row.concept, row.value).where(row.input.in_(seqs), row.counting == true())
+    query = select(row.input, row.concept, row.value).where(one_of(connection, row.input, seqs), row.counting == true())
     rows = connection.execute(query.order_by(row.annotation)).all()
     ids.update(regions.concept_ids(connection, sorted({concept for _, concept, _ in rows if concept not in ids})))
     found: dict[int, dict[str, int]] = defaultdict(dict)
