@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from luthier.catalog.plan import DetectionPlan
 from luthier.engine.detection import networks
 from luthier.engine.detection.detector import Target
 from luthier.engine.detection.queries import QueryDetector
+from luthier.engine.stages import stages_of, training_mode
 from luthier.errors import CorruptFile, MissingWeights
 from tests.recipes.tiny_query_detectors import TINY
 
@@ -101,6 +103,18 @@ def test_norms_of_a_pretrained_body_stay_and_those_of_a_random_one_learn(name: s
         outside = [m for m in network.model.encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]  # type: ignore[union-attr]
         assert inside and {module.training for module in inside} == {not still}
         assert {module.training for module in outside} == {True}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_body_has_five_stages_and_constants_are_not_learnt(name: str) -> None:
+    network = QueryDetector(TINY[name](3))
+    stages = stages_of(network)
+    inside = {stages.of_parameter(name) for name, _ in network.named_parameters() if name.startswith("model.backbone")}
+    assert stages.count == 5 and inside == set(range(5))
+    training_mode(network, replace(PLAN, trainable_layers="last_2"), 0)
+    learnt = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert not any(name.endswith((".up", ".reg_scale")) for name in learnt)
+    assert {stages.of_parameter(name) for name in learnt} == {3, 4, 5}
 
 
 @pytest.mark.parametrize("name", TINY)

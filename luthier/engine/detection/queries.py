@@ -18,6 +18,8 @@ from luthier.errors import CorruptFile
 
 Tensor = torch.Tensor
 Tensors = dict[str, Tensor]
+BODY = "model.backbone.model."
+CONSTANTS = (".up", ".reg_scale")  # D-FINE's, which are parameters and yet not learnt
 
 
 def rtdetrv2_r18(classes: int) -> Any:
@@ -81,6 +83,8 @@ class QueryDetector(Detector):
     Raises CorruptFile where tensors are missing or have another shape.
     """
 
+    ends_of_stages = (BODY + "embedder", *(f"{BODY}encoder.stages.{stage}" for stage in range(4)))
+
     def __init__(self, config: Any, tensors: Tensors | None = None, still_norms: bool = False) -> None:
         super().__init__()
         whole, self._loss = _kind_of(config)
@@ -100,6 +104,11 @@ class QueryDetector(Detector):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+    def freeze(self) -> None:
+        for name, parameter in self.named_parameters():
+            if name.endswith(CONSTANTS):
+                parameter.requires_grad_(False)
 
     def loss(self, images: Tensor, targets: list[Target]) -> Tensor:
         """Of the published criterion: matched boxes, values by overlap, and noisy copies of the labelled boxes."""
