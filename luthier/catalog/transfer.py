@@ -14,6 +14,7 @@ from luthier.catalog.plan import Plan
 from luthier.catalog.template import Template
 
 Values = Mapping[str, Any]
+SMALLEST_EPOCH = 1000  # examples: a head needs some hundred steps, which cost next to nothing
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def plan(values: Values) -> TransferPlan:
         learning_rate=values["learning_rate"],
         weight_decay=values["weight_decay"],
         early_stopping_epochs=values["early_stopping_epochs"],
+        least_examples_per_epoch=SMALLEST_EPOCH,
         notes=(note,) if values["enrich_dataset"] == "Automatic" else (),
         mutually_exclusive=values["concepts_mutually_exclusive"],
         head_hidden_layers=values["head_hidden_layers"],

@@ -68,7 +68,7 @@ class TransferBase:
         self._network = self._device.placed(network).eval()
         self.width = self._made([self.embeds.example_of(0)]).shape[1]
         if not self._run.estimate_only:
-            self._kept = VectorFile(Path(self._run.vectors_folder) / f"{self._name()}.vectors", self.width)
+            self._kept = VectorFile(Path(self._run.vectors_folder) / f"{self._name()}-{self.width}.vectors", self.width)
 
     def encode(self, data: bytes, example: Example) -> Encoded:
         """What the embedder reads and a "key", unless the vector is there and pictures need not be decoded any more.

@@ -1,4 +1,5 @@
 """Vectors by the SHA-256 of what they were made of, in one file per embedder that several processes may append to.
+Next: `store/vector_files`, which forgets what was deleted and knows their form too.
 
 A record is the key, a CRC-32 of the vector, and the vector, float32 (D,). What is damaged or cut off is not found.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from luthier.settings import Settings
-from luthier.store import asked_urls, collection, uploads, versions
+from luthier.store import asked_urls, collection, uploads, vector_files, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database
 from luthier.store.tables import model_versions
@@ -28,7 +28,9 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
     remove_uploads(settings, database)
     with database.write() as connection:
         asked_urls.remove_old(connection, time.time() - grace_seconds)
-    return collection.collect(database, blobs, _manifests(settings, database), grace_seconds), runs
+    collected = collection.collect(database, blobs, _manifests(settings, database), grace_seconds)
+    vector_files.forget(settings.vectors_folder, blobs.exists)
+    return collected, runs
 
 
 def _manifests(settings: Settings, database: Database) -> list[Path]:
