@@ -104,6 +104,34 @@ def test_predict_in_words_for_people(
     assert len(rest.split(", ")) == 5
 
 
+def test_a_run_is_learnt_on_from_and_what_it_forgot_is_told(
+    trained: tuple[Path, dict[str, Any], str], digit_folder: Callable[[int], Path], tmp_path: Path
+) -> None:
+    more = ["--data", str(digit_folder(100)), "--out", str(tmp_path / "more"), "--set", "num_epochs=1"]
+    answer = luthier("train", *QUICK, *more, "--start-from", str(trained[0]), "--replay-percent", "50")
+    assert answer.returncode == 0, answer.stderr
+    assert f"from {trained[0]}" in " ".join(answer.stdout.split())
+    forgetting = json.loads((tmp_path / "more" / "report.json").read_text())["forgetting"]
+    assert forgetting["before"]["accuracy"] >= 0.9 and forgetting["examples"] > 30
+    assert 300 < len((tmp_path / "more" / "manifest.jsonl").read_text().splitlines()) < 450
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--replay-percent", "20"], "--replay-percent 20 needs --start-from RUN"),
+        (["--start-from", "nowhere"], "no finished run in this folder"),
+        (["--template", "MMClassification_ResNet_50", "--start-from", "RUN"], "trained as a visual-classifier with lu"),
+    ],
+)
+def test_bad_ways_to_learn_on_are_named(
+    arguments: list[str], says: str, trained: tuple[Path, dict[str, Any], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [str(trained[0]) if one == "RUN" else one for one in arguments]
+    assert run(["train", *QUICK, "--data", "pictures", "--set", "pretrained_weights=None", *wanted]) != 0
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
 def test_interrupt_keeps_a_checkpoint_and_resume_ends_the_run(
     digit_folder: Callable[[int], Path], tmp_path: Path
 ) -> None:

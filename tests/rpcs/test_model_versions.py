@@ -304,6 +304,11 @@ def test_invalid_data_tolerance_is_a_percentage(ready: Context, tolerance: Any) 
     refused(ready, sent, InvalidTrainingParams, "invalid_data_tolerance_percent", "0 to 100")
 
 
+def test_data_is_replayed_only_where_there_was_an_earlier_training(ready: Context) -> None:
+    refused(ready, training(replay_percent=120), InvalidTrainingParams, "replay_percent", "0 to 100")
+    refused(ready, training(replay_percent=20), InvalidTrainingParams, "replay_percent is 20", "resume_from_model")
+
+
 def test_bad_requests(ready: Context) -> None:
     for versions_sent in ([], [training(), training()]):
         with pytest.raises(InvalidRequest, match="exactly one"):
