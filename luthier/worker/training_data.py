@@ -1,15 +1,18 @@
 """From a version to a run folder: freeze or await the data, check it, find the weights. Next: `runs/prepare`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from luthier.catalog import weights
-from luthier.catalog.model_type import find_template, model_type
+from luthier.catalog.anomaly import good_of
+from luthier.catalog.model_type import find_template, input_kind
 from luthier.catalog.plan import Plan
 from luthier.catalog.template import Template
+from luthier.data.anomalies import held_out
 from luthier.data.check import CheckReport, check_examples
+from luthier.data.replay import with_replay
 from luthier.errors import DatasetVersionConflict, InvalidTrainingParams, MissingWeights, NoTrainingData
 from luthier.runs.manifest import Example, read_manifest
 from luthier.runs.prepare import prepare
@@ -17,7 +20,7 @@ from luthier.runs.run import RunConcept, RunFolder, RunSpec
 from luthier.store import jobs, snapshots, versions
 from luthier.store.snapshots import TRAINING_ORIGIN, DatasetVersion
 from luthier.store.versions import Version
-from luthier.worker import snapshot_job, weights_pull
+from luthier.worker import snapshot_job, transfer_bases, weights_pull
 from luthier.worker.run_log import note
 from luthier.worker.work import Work
 
@@ -47,7 +50,7 @@ def prepare_run(work: Work, version: Version) -> RunFolder:
         note(run, f"Warning: {warning}.")
     work.lease.check()
     spec = _spec(work, version, template, values, plan, concepts)
-    return prepare(run.path, spec, _wanted(manifest, concepts, plan, frozen), _assets(work, version, spec))
+    return prepare(run.path, spec, _examples(work, spec, manifest, plan, frozen), _assets(work, version, spec))
 
 
 def _spec(
@@ -76,10 +79,13 @@ def _spec(
         weights_folder=str(settings.weights_folder.absolute()),
         offline=settings.offline,
         resume_from=_resume_from(work, request.get("resume_from")),
+        replay_percent=float(request.get("replay_percent", 0.0)),
         image_cache_mb=settings.image_cache_mb,
         disk_reserve_mb=settings.disk_reserve_mb,
         invalid_data_tolerance_percent=_tolerance(version),
         estimated_seconds=float(request.get("estimated_seconds", 0.0)),
+        base=_base(work, version, template),
+        vectors_folder=str(settings.vectors_folder.absolute()) if template.embedder else "",
     )
 
 
@@ -106,42 +112,68 @@ def _freeze(work: Work, seq: int, version: Version) -> DatasetVersion:
     with work.database.write() as connection:
         jobs.require(connection, work.job)
         snapshots.begin(connection, seq)
-    return snapshot_job.freeze(work, seq, [row["id"] for row in version.request["concepts"]])
+    concepts = [row["id"] for row in version.request["concepts"]]
+    kind = "" if concepts else input_kind(find_template(version.model_type, version.request["template"]))
+    return snapshot_job.freeze(work, seq, concepts, kind=kind)
 
 
 def _checked(
     manifest: Path, concepts: tuple[RunConcept, ...], version: Version, plan: Plan, frozen: DatasetVersion
 ) -> CheckReport:
     exclusive = bool(getattr(plan, "mutually_exclusive", True))
+    good = good_of(plan, [(one.id, one.name) for one in concepts])
     try:
         return check_examples(
-            _wanted(manifest, concepts, plan, frozen),
-            concepts,
+            _wanted(read_manifest(manifest), concepts, plan, frozen),
+            [one for one in concepts if good is None or one.id in good],
             _tolerance(version),
             mutually_exclusive=exclusive,
             batch_size=plan.batch_size,
             regions=plan.learns_regions,
+            one_enough=good is not None,
+            labelled=plan.learns_concepts,
         )
     except NoTrainingData as error:
+        if not concepts:
+            raise
         names = ", ".join(concept.id for concept in concepts[:20])
         raise NoTrainingData(f"{error.details}. The concepts asked for: {names}") from error
 
 
-def _wanted(manifest: Path, concepts: tuple[RunConcept, ...], plan: Plan, frozen: DatasetVersion) -> Iterator[Example]:
+def _examples(work: Work, spec: RunSpec, manifest: Path, plan: Plan, frozen: DatasetVersion) -> Iterator[Example]:
+    """What is trained on: the dataset version, and what the parent learnt from as far as that is to be replayed."""
+    examples = read_manifest(manifest)
+    if spec.replay_percent:
+        parent = RunFolder(Path(spec.resume_from).parents[1]).manifest_file
+        there = lambda example: bool(example.text) or work.blobs.exists(example.blob)  # noqa: E731
+        examples = with_replay(examples, parent, spec.replay_percent, spec.seed, there)
+    return _wanted(examples, spec.concepts, plan, frozen)
+
+
+def _wanted(
+    examples: Iterable[Example], concepts: tuple[RunConcept, ...], plan: Plan, frozen: DatasetVersion
+) -> Iterator[Example]:
     """The examples that say anything about the concepts, with no other labels and regions.
 
-    Where regions are learnt, an input of the dataset without any is background, and kept.
+    Where regions are learnt, an input of the dataset without any is background, and kept; every input is where
+    nothing is learnt of concepts. Where good pictures alone are learnt, the others are there for judging, and regions
+    say where in them.
     """
-    ids = {concept.id for concept in concepts}
-    for example in read_manifest(manifest):
+    if not plan.learns_concepts:
+        return (replace(example, labels={}, regions=()) for example in examples)
+    good = good_of(plan, [(one.id, one.name) for one in concepts])
+    background = plan.learns_regions and frozen.dataset is not None
+    told = _told(examples, {one.id for one in concepts}, regions=plan.learns_regions or good is not None)
+    wanted = (one for one in told if one.regions or background or (one.labels and not plan.learns_regions))
+    return wanted if good is None else held_out(wanted, good)
+
+
+def _told(examples: Iterable[Example], ids: set[str], *, regions: bool) -> Iterator[Example]:
+    """What examples say about these concepts; of parts only where `regions`."""
+    for example in examples:
         labels = {concept: value for concept, value in example.labels.items() if concept in ids}
-        if not plan.learns_regions:
-            if labels:
-                yield replace(example, labels=labels, regions=())
-            continue
-        regions = tuple(region for region in example.regions if region.concept in ids)
-        if regions or frozen.dataset is not None:
-            yield replace(example, labels=labels, regions=regions)
+        parts = tuple(region for region in example.regions if region.concept in ids) if regions else ()
+        yield replace(example, labels=labels, regions=parts)
 
 
 def _tolerance(version: Version) -> float:
@@ -166,11 +198,28 @@ def _require_weights(work: Work, run: RunFolder, template: Template, name: str) 
 
 def _assets(work: Work, version: Version, spec: RunSpec) -> list[Path]:
     """What a language model needs beside its weights: of the model that training goes on from, else of the base."""
-    if "text" not in model_type(version.model_type).input_fields:
+    if input_kind(find_template(version.model_type, spec.template)) != "text":
         return []
     if spec.resume_from:
         return sorted(RunFolder(Path(spec.resume_from).parents[1]).assets.iterdir())
     return weights.assets(work.settings.weights_folder, spec.weights)
+
+
+def _base(work: Work, version: Version, template: Template) -> dict[str, Any]:
+    """The embedder of a transfer; raises InvalidTrainingParams where it was deleted meanwhile."""
+    if template.embedder is None:
+        return {}
+    if resumed := _resume_from(work, version.request.get("resume_from")):
+        return transfer_bases.of_transfer(RunFolder(Path(resumed).parents[1]))
+    if not (wanted := version.request.get("base")):
+        return transfer_bases.pretrained(template.embedder, work.settings.weights_folder)
+    with work.database.read() as connection:
+        source = versions.by_id(connection, wanted["version_id"])
+    if source is None or not source.checkpoint:
+        raise InvalidTrainingParams(
+            f"base_embed_model {wanted['model_id']} was deleted before the training began; train again with another"
+        )
+    return transfer_bases.trained(work.run_folder(source.run_folder), source.checkpoint)
 
 
 def _resume_from(work: Work, wanted: dict[str, str] | None) -> str:
