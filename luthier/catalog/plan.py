@@ -114,6 +114,17 @@ PICTURE_CHANGES = (
 UNCHANGED: dict[str, Any] = {field.name: field.default for field in fields(ImagePlan) if field.name in PICTURE_CHANGES}
 
 
+def is_frozen(plan: Plan) -> bool:
+    """Whether only the head ever learns."""
+    return plan.trainable_layers == "head" or plan.backbone_multiplier == 0
+
+
+def keeps_features(plan: Plan) -> bool:
+    """Whether a frozen backbone is asked once for each example, instead of once in every epoch."""
+    wanted = getattr(plan, "feature_cache", "off") != "off"
+    return wanted and is_frozen(plan) and not getattr(plan, "changes_pictures", False)
+
+
 @dataclass(frozen=True)
 class EmbeddingPlan(ImagePlan):
     """Plan of the family that turns pictures into vectors."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from luthier.catalog import vocabulary
 from luthier.catalog.hyperparameters import Hyperparameter
-from luthier.catalog.plan import Plan
+from luthier.catalog.plan import UNCHANGED, ImagePlan, Plan, is_frozen
 from luthier.catalog.template import Template
 from luthier.catalog.translation import late_cuts, patience_notes
 
@@ -17,11 +17,15 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Strategy:
-    """`declare` makes the hyperparameter from its default; `own` are names that templates have for the same."""
+    """`declare` makes the hyperparameter from its default, and from the plan's `choices` where it names such a field.
+
+    `own` are names that templates have for the same.
+    """
 
     field: str  # of the plan
-    declare: Callable[[Any], Hyperparameter]
+    declare: Callable[..., Hyperparameter]
     own: tuple[str, ...] = ()
+    choices: str = ""
 
 
 STRATEGIES = (
@@ -48,12 +52,25 @@ STRATEGIES = (
     Strategy("mixup_alpha", vocabulary.mixup_alpha),
     Strategy("cutmix_alpha", vocabulary.cutmix_alpha),
     Strategy("early_stopping_epochs", vocabulary.early_stopping_epochs),
+    Strategy("early_stopping_metric", vocabulary.early_stopping_metric, choices="metrics"),
+    Strategy("accumulate", vocabulary.accumulate),
+    Strategy("gradient_checkpointing", vocabulary.gradient_checkpointing),
+    Strategy("class_weights", vocabulary.class_weights),
+    Strategy("balanced_sampling", vocabulary.balanced_sampling),
+    Strategy("feature_cache", vocabulary.feature_cache),
 )
 
 
 def names() -> list[str]:
     """What the strategies are called in `train_info.params`."""
-    return [strategy.declare(None).name for strategy in STRATEGIES]
+    return [strategy.declare(None, *([()] if strategy.choices else [])).name for strategy in STRATEGIES]
+
+
+def of(template: Template) -> tuple[Hyperparameter, ...]:
+    """Those that `with_strategies` gave the template; they come last."""
+    known = names() if template.strategies else []
+    own = [place for place, one in enumerate(template.hyperparameters, 1) if one.name not in known]
+    return template.hyperparameters[max(own, default=0) :]
 
 
 def with_strategies(template: Template) -> Template:
@@ -66,8 +83,9 @@ def with_strategies(template: Template) -> Template:
     for strategy in STRATEGIES:
         if strategy.field in template.without or not hasattr(defaults, strategy.field) or names & {*strategy.own}:
             continue
-        parameter = strategy.declare(getattr(defaults, strategy.field))
-        if parameter.name not in names:
+        choices = [getattr(defaults, strategy.choices)] if strategy.choices else []
+        parameter = strategy.declare(getattr(defaults, strategy.field), *choices)
+        if parameter.name not in names and all(choices):
             added[strategy.field] = parameter
     return replace(
         template,
@@ -95,4 +113,18 @@ def _changed(plan: Plan, values: Values, added: Mapping[str, Hyperparameter]) ->
         )
     if "early_stopping_epochs" in wanted:
         notes += patience_notes(values)
-    return replace(changed, notes=tuple(notes))
+    if getattr(changed, "class_weights", "none") != "none" and changed.balanced_sampling:
+        notes.append("class_weights and balanced_sampling together count rare concepts for more than frequent ones")
+    changed, more = _still(changed)
+    return replace(changed, notes=(*notes, *more))
+
+
+def _still(plan: Plan) -> tuple[Plan, list[str]]:
+    """What feature_cache asks of the other fields, and a note on it."""
+    if getattr(plan, "feature_cache", "") != "on":
+        return plan, []
+    if not is_frozen(plan):
+        return plan, ["feature_cache is on, but the backbone learns: it is asked in every epoch"]
+    if not isinstance(plan, ImagePlan) or not plan.changes_pictures:
+        return plan, []
+    return replace(plan, **UNCHANGED), ["feature_cache is on: training pictures are not changed at random"]

@@ -1,7 +1,7 @@
 """What the engine is told to do with texts. Next: `plan`, whose fields it has too; `text_translation` makes one."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from luthier.catalog.plan import Plan
 
@@ -29,3 +29,6 @@ class TextPlan(LanguagePlan):
     dropout: float = 0.1  # before the layer that maps to concepts
     head_hidden_layers: int = 0  # between the text's vector and the layer that maps to concepts
     head_hidden_width: int = 512
+    class_weights: str = "none"  # none, or balanced: an example counts for more where its concept is rare
+    feature_cache: str = "auto"  # auto, on: a frozen body reads each text once, not in every epoch; off
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "macro_roc_auc", "loss")

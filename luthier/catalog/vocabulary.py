@@ -182,6 +182,42 @@ def early_stopping_epochs(default: int = 0) -> Range:
     return Range(name="early_stopping_epochs", default=default, min=0, max=200, step=1, description=text)
 
 
+def early_stopping_metric(default: str, metrics: tuple[str, ...]) -> Enum:
+    text = (
+        "Validation metric that says which epoch was better, for early stopping and for the weights that are served; "
+        f"{default} leaves it to the model type"
+    )
+    return Enum(name="early_stopping_metric", default=default, options=(default, *metrics), description=text)
+
+
+def accumulate(default: int) -> Range:
+    text = "Batches whose gradients are added up to one step: as a batch_size so many times larger, without its memory"
+    return Range(name="accumulate", default=default, min=1, max=1024, step=1, description=text)
+
+
+def gradient_checkpointing(default: bool) -> Boolean:
+    text = "Compute each block of the network twice instead of keeping what it computed: less memory, a third more time"
+    return Boolean(name="gradient_checkpointing", default=default, description=text)
+
+
+def class_weights(default: str) -> Enum:
+    text = "balanced: an example counts for more where its concept is rare; none: all count alike"
+    return Enum(name="class_weights", default=default, options=("none", "balanced"), description=text)
+
+
+def balanced_sampling(default: bool) -> Boolean:
+    text = "Show every concept equally often: an epoch repeats examples of rare ones and omits some of frequent ones"
+    return Boolean(name="balanced_sampling", default=default, description=text)
+
+
+def feature_cache(default: str) -> Enum:
+    text = (
+        "Where only the head is trained, ask the backbone once for each example. auto: unless training changes "
+        "examples at random; on: always, training leaves them as they are; off: never"
+    )
+    return Enum(name="feature_cache", default=default, options=("auto", "on", "off"), description=text)
+
+
 def crop_scale_min(default: float) -> Range:
     text = "Smallest share of a training picture's area that a random crop keeps; 1 keeps the whole picture"
     return Range(name="crop_scale_min", default=default, min=0.05, max=1, description=text)

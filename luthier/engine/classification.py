@@ -4,7 +4,7 @@ Targets are float (B, C): 1 where a concept holds. Mutually exclusive concepts g
 sigmoid each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,24 @@ def smoothed(targets: torch.Tensor, amount: float, *, exclusive: bool) -> torch.
     return targets * (1 - amount) + towards * amount
 
 
-def loss(logits: torch.Tensor, targets: torch.Tensor, *, exclusive: bool) -> torch.Tensor:
-    """The mean over the batch (softmax) or over the batch and its concepts (sigmoid), a scalar."""
+def balanced(positives: Mapping[str, int], examples: int, concepts: Sequence[str], *, exclusive: bool) -> torch.Tensor:
+    """(2, C): what an example weighs where a concept does not hold, and where it does, so that all concepts weigh alike
+    (softmax), or each one's yes as much as its no (sigmoid). The mean over the examples is 1."""
+    holds = torch.tensor([float(positives.get(concept, 0)) for concept in concepts])
+    counts = torch.stack([examples - holds, holds])
+    groups = (holds > 0).sum() if exclusive else 2
+    return torch.where(counts > 0, examples / (groups * counts), 1.0)
+
+
+def loss(
+    logits: torch.Tensor, targets: torch.Tensor, *, exclusive: bool, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The mean over the batch (softmax) or over the batch and its concepts (sigmoid); `weights`: of `balanced`."""
+    weights = None if weights is None else weights.to(logits.device)
     if exclusive:
-        return functional.cross_entropy(logits, targets)
-    return functional.binary_cross_entropy_with_logits(logits, targets)
+        return functional.cross_entropy(logits, targets, weight=None if weights is None else weights[1])
+    each = None if weights is None else torch.lerp(weights[0], weights[1], targets)
+    return functional.binary_cross_entropy_with_logits(logits, targets, weight=each)
 
 
 def probabilities(logits: torch.Tensor, *, exclusive: bool) -> torch.Tensor:

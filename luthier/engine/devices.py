@@ -11,6 +11,14 @@ import torch
 
 from luthier.errors import InvalidTrainingParams, shown
 
+NO_MEMORY = (  # what torch's allocators and CUDA's libraries say in a plain RuntimeError
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 @dataclass(frozen=True)
 class Device:
@@ -33,6 +41,13 @@ class Device:
         network = network.to(self.torch_device)
         network.to(memory_format=torch.channels_last)
         return network
+
+    def release_memory(self) -> None:
+        """Gives back what the allocator of an accelerator keeps for later and nobody uses."""
+        if self.kind == "cuda":
+            torch.cuda.empty_cache()
+        elif self.kind == "mps":
+            torch.mps.empty_cache()
 
 
 def choose(device: str, threads: int) -> Device:
@@ -59,6 +74,13 @@ def cpu_has_bfloat16() -> bool:
         return False
     flags = next((line for line in info.read_text().splitlines() if line.startswith("flags")), "").split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory could not be had, of the machine or of an accelerator."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
 def peak_memory_mb(device: Device) -> float:

@@ -53,27 +53,30 @@ class Embedder(nn.Module):
         return {f"head.concepts.{name}": plain_rows(classes) for name, _ in self.head["concepts"].named_parameters()}
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self._features(images).float()
+        return self.vectors(backbones.features_of(self.body, images))
+
+    def vectors(self, features: Tensor) -> Tensor:
+        """Of what the body gives for each picture."""
+        features = self.head["project"](features).float()
         largest = features.detach().abs().amax(1, keepdim=True).clamp(min=1e-12)  # so that no square overflows
         return functional.normalize(features / largest, dim=1)
 
-    def logits(self, images: Tensor, targets: Tensor | None = None) -> Tensor:
-        """(B, classes). With a margin: scaled cosines, those of `targets` (B, classes) as if the angle were wider."""
+    def logits(self, features: Tensor, targets: Tensor | None = None) -> Tensor:
+        """(B, classes) of what the body gives for each picture.
+
+        With a margin: scaled cosines, those of `targets`, (B, classes), as if the angle were wider.
+        """
         concepts: Any = self.head["concepts"]
         if not self.margin:
-            plain: Tensor = concepts(self._features(images))
+            plain: Tensor = concepts(self.head["project"](features))
             return plain
-        cosines = functional.linear(self(images), functional.normalize(concepts.weight.float(), dim=1))
+        cosines = functional.linear(self.vectors(features), functional.normalize(concepts.weight.float(), dim=1))
         if targets is not None:
             angles = cosines.clamp(-1 + 1e-6, 1 - 1e-6).acos()
             # beyond pi - margin the cosine would rise again: there a straight line goes on downwards
             wider = torch.where(angles < torch.pi - self.margin, (angles + self.margin).cos(), cosines - self.margin)
             cosines = torch.where(targets > 0.5, wider, cosines)
         return cosines * self.scale
-
-    def _features(self, images: Tensor) -> Tensor:
-        features: Tensor = self.head["project"](backbones.features_of(self.body, images))
-        return features
 
 
 def build(name: str, classes: int, plan: EmbeddingPlan, weights_folder: str, weights: str) -> Embedder:

@@ -17,6 +17,7 @@ from torch import nn
 
 from luthier.engine import checkpoint, loading
 from luthier.engine.devices import Device, choose
+from luthier.engine.feature_cache import FeatureCache
 from luthier.engine.recipe import Batch, Judge, Recipe, Scores, recipe_for
 from luthier.engine.session import Session, load_exactly
 from luthier.errors import InvalidRequest, LuthierError, TrainingFailed
@@ -38,18 +39,26 @@ class Judged:
 
 def judge(session: Session, split: str) -> Judged:
     """The served network on one split."""
-    judged = judge_split(session.recipe, session.served, session.device, session.data, split, session.batch_size)
+    recipe, network, source = session.recipe, session.served, session.source(split)
+    judged = judge_split(recipe, network, session.device, session.data, split, session.micro_batch, source)
     session.timings.validation += judged.seconds
     return judged
 
 
 def judge_split(
-    recipe: Recipe, network: nn.Module, device: Device, data: loading.Data, split: str, batch_size: int
+    recipe: Recipe,
+    network: nn.Module,
+    device: Device,
+    data: loading.Data,
+    split: str,
+    batch_size: int,
+    source: loading.Data | FeatureCache | None = None,
 ) -> Judged:
+    """`source`: where the batches come from, if not from `data`."""
     began = time.monotonic()
     chunks = loading.chunks_in_order(len(data.splits[split]), batch_size, data.sizes(split))
     judged = recipe.judge()
-    examples = show_all(judged, recipe, network, device, data.batches(split, chunks))
+    examples = show_all(judged, recipe, network, device, (source or data).batches(split, chunks))
     return Judged(judged.scores(), examples, time.monotonic() - began)
 
 

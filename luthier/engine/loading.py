@@ -1,10 +1,11 @@
 """Manifest -> splits -> batches. Decoded examples are kept within a memory budget. Next: `train`."""
 
 import hashlib
+import itertools
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,7 @@ import torch
 
 from luthier.engine.recipe import Batch, Encoded, Recipe
 from luthier.errors import InvalidDataToleranceExceeded, LuthierError, NoTrainingData
-from luthier.runs.manifest import SPLITS, Example, example_from_line
+from luthier.runs.manifest import SPLITS, Example, example_from_line, text_bytes
 from luthier.runs.run import RunSpec
 
 BATCHES_AHEAD = 3
@@ -73,6 +74,7 @@ class Split:
     offsets: list[int] = field(default_factory=list)  # bytes
     lengths: list[int] = field(default_factory=list)
     positives: Counter[str] = field(default_factory=Counter)  # concept id -> examples
+    concepts: list[tuple[str, ...]] = field(default_factory=list)  # of each example, where sampling goes by them
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -141,6 +143,12 @@ class Data:
                 good = [one for one in ready if one is not None]
                 yield self.recipe.collate(good) if good else None
 
+    def forget(self, splits: Iterable[str]) -> None:
+        """Frees the memory of decoded examples that will not be asked for again."""
+        with self._lock:
+            for key in [key for key in self._cache if key[0] in splits]:
+                self._cache_room += sum(array.nbytes for array in self._cache.pop(key).values())
+
     def example(self, split: str, index: int) -> Example:
         place = self.splits[split]
         line = os.pread(self._manifest, place.lengths[index], place.offsets[index])
@@ -161,6 +169,16 @@ class Data:
             self._lost[split] = [lost for _, lost in measured]
         return self._sizes[split]
 
+    @property
+    def alike(self) -> list[list[int]]:
+        """Training examples by the rarest of their concepts; those without any are a group too."""
+        split = self.splits["train"]
+        groups: dict[str, list[int]] = {}
+        for index, concepts in enumerate(split.concepts):
+            rarest = min(concepts, key=lambda concept: (split.positives[concept], concept), default="")
+            groups.setdefault(rarest, []).append(index)
+        return [groups[concept] for concept in sorted(groups)]
+
     def cut(self, split: str) -> Cut:
         """Of texts; for other kinds of input nothing is ever cut off."""
         sizes, lost = self.sizes(split), self._lost.get(split, [])
@@ -175,7 +193,7 @@ class Data:
 
     def bytes_of(self, example: Example) -> bytes:
         """Raises OSError where its file cannot be read."""
-        return example.text.encode("utf-8") if example.text else self.file_of(example).read_bytes()
+        return text_bytes(example) if example.text or example.messages else self.file_of(example).read_bytes()
 
     def _read(self, manifest: Path) -> None:
         offset = 0
@@ -187,7 +205,7 @@ class Data:
 
     def _place(self, example: Example, offset: int, length: int) -> None:
         self.rejections.total += 1
-        here = example.text or _has_bytes(self.file_of(example))
+        here = example.text or example.messages or _has_bytes(self.file_of(example))
         invalid = example.invalid or ("" if here else "its file is missing or empty")
         unusable = invalid or self.recipe.unusable(example)
         if unusable:
@@ -196,7 +214,10 @@ class Data:
         split = self.splits[example.split]
         split.offsets.append(offset)
         split.lengths.append(length)
-        split.positives.update(self.recipe.concepts_in(example))
+        concepts = tuple(self.recipe.concepts_in(example))
+        split.positives.update(concepts)
+        if self.recipe.plan.balanced_sampling and split.name == "train":
+            split.concepts.append(concepts)
 
     def _soon(self, split: str, index: int) -> Encoded | Future[Encoded | None]:
         cached = self._cache.get((split, index))
@@ -249,19 +270,24 @@ def steps_per_epoch(examples: int, batch_size: int, examples_per_epoch: int) -> 
 
 
 def training_chunks(
-    examples: int, batch_size: int, examples_per_epoch: int, *, seed: int, epoch: int, sizes: Sequence[int] = ()
+    examples: int,
+    batch_size: int,
+    examples_per_epoch: int,
+    *,
+    seed: int,
+    epoch: int,
+    sizes: Sequence[int] = (),
+    alike: Sequence[Sequence[int]] = (),
 ) -> list[list[int]]:
     """The batches of one epoch as example numbers. A last batch of one example is left out: BatchNorm needs two.
 
     With `sizes`, one for each example, a batch holds examples of like size: the random order is sorted within
-    stretches of STRETCH batches, and the batches of a stretch are mixed again.
+    stretches of STRETCH batches, and the batches of a stretch are mixed again. With `alike`, groups of examples,
+    every group is drawn from equally often.
     """
     generator = generator_for(seed, "order", epoch)
     count = examples_per_epoch or examples
-    order: list[int] = []
-    while len(order) < count:
-        order += torch.randperm(examples, generator=generator).tolist()
-    order = order[:count]
+    order = _balanced(alike, count, generator) if alike else _drawn(range(examples), count, generator)
     steps = steps_per_epoch(examples, batch_size, examples_per_epoch)
     if not sizes:
         return _cut(order, batch_size)[:steps]
@@ -273,9 +299,31 @@ def training_chunks(
     return [chunk for chunk in chunks if len(chunk) > 1 or steps == 1][:steps]
 
 
+def evenly(chunk: Sequence[int], most: int) -> list[list[int]]:
+    """Cut into as few parts of at most `most` as can be, all of one length give or take one."""
+    count = -(-len(chunk) // most)
+    bounds = [len(chunk) * place // count for place in range(count + 1)]
+    return [list(chunk[start:end]) for start, end in itertools.pairwise(bounds)]
+
+
 def chunks_in_order(examples: int, batch_size: int, sizes: Sequence[int] = ()) -> list[list[int]]:
     """Every example once; with `sizes`, the smallest first."""
     return _cut(sorted(range(examples), key=lambda index: sizes[index]) if sizes else range(examples), batch_size)
+
+
+def _drawn(examples: Sequence[int], count: int, generator: torch.Generator) -> list[int]:
+    """`count` of `examples` in random order, none a second time before each has come once."""
+    order: list[int] = []
+    while len(order) < count:
+        order += [examples[place] for place in torch.randperm(len(examples), generator=generator).tolist()]
+    return order[:count]
+
+
+def _balanced(groups: Sequence[Sequence[int]], count: int, generator: torch.Generator) -> list[int]:
+    """As many of each group, give or take one, in random order."""
+    shares = [count * (place + 1) // len(groups) - count * place // len(groups) for place in range(len(groups))]
+    chosen = [one for group, share in zip(groups, shares, strict=True) for one in _drawn(group, share, generator)]
+    return [chosen[place] for place in torch.randperm(count, generator=generator).tolist()]
 
 
 def _cut(order: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -19,8 +19,10 @@ from types import FrameType
 
 import torch
 
+from luthier.engine.devices import out_of_memory
 from luthier.engine.journal import Journal
 from luthier.engine.loading import TooManyInvalid
+from luthier.engine.watchdog import Watchdog
 from luthier.errors import DiskFull, JobConflict, LuthierError, TrainingFailed
 from luthier.runs.events import Failed, Stopped
 from luthier.runs.run import RunFolder
@@ -33,13 +35,14 @@ Work = Callable[[RunFolder, Journal, "StopRequest", float], None]
 
 class StopRequest:
     """Set by SIGTERM or SIGINT. The loop looks at `requested` after each step and saves; if that takes too long, a
-    timer ends the process where it last saved. A second signal ends it at once.
+    timer ends the process where it last saved. A second signal ends it at once. The watchdog ends one that hangs.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.requested = False
         self._journal = journal
         self._saved = (0, 0, "")  # step, epoch, checkpoint
+        self.watchdog = Watchdog()
 
     def saved(self, step: int, epoch: int, checkpoint: str) -> None:
         self._saved = (step, epoch, checkpoint)
@@ -102,6 +105,7 @@ def _do(run: RunFolder, work: Work, born: float, *, echo: bool) -> int:
     stop = StopRequest(journal)
     stop.listen()
     try:
+        stop.watchdog.enable(run.spec().hang_seconds)
         work(run, journal, stop, born)
         return 0
     except Exception as error:
@@ -121,7 +125,7 @@ def failure(error: Exception) -> Failed:
             DiskFull.code, "Not enough disk space", f"{error}; free some space and start again", retryable=True
         )
     reason = (TrainingFailed.__doc__ or "").strip()
-    if _out_of_memory(error):
+    if out_of_memory(error):
         details = f"out of memory: {error}. Give a smaller batch_size or image_size"
         return Failed(TrainingFailed.code, reason, details, retryable=True)
     return Failed(TrainingFailed.code, reason, f"{type(error).__name__}: {error}; the log has the traceback")
@@ -182,9 +186,3 @@ def _end_with_supervisor() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -4,7 +4,7 @@ A recipe is one module in `recipes/` with a class `RECIPE`; read `recipes/image_
 """
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -104,6 +104,33 @@ class Settles(Protocol):
         """Called after the steps of each epoch, before the validation. What it learns must be in the network's
         buffers, so that checkpoints hold it; `look` predicts with the network as it then is.
         """
+
+
+@runtime_checkable
+class WeighsConcepts(Protocol):
+    """A recipe whose loss can count an example for more where its concept is rare."""
+
+    def weigh(self, positives: Mapping[str, int], examples: int) -> None:
+        """Called once before the first step: how many of all training examples each concept has."""
+
+
+@runtime_checkable
+class HasFeatures(Protocol):
+    """A recipe whose head can be trained on what a frozen backbone says of each example, computed once.
+
+    Its `augment`, `loss` and `predict` take what `features` gives in place of what `collate` does.
+    """
+
+    def features(self, network: nn.Module, batch: Batch) -> Batch:
+        """What the head is given, and what else the loss needs: tensors whose first dimension is the batch's."""
+
+
+@runtime_checkable
+class TakesOptions(Protocol):
+    """A recipe whose models do as a caller wishes, as how long a text they write."""
+
+    def encode_prompt(self, data: bytes, options: Mapping[str, Any]) -> Encoded:
+        """In place of `encode`, for an input of a caller; raises a LuthierError for bad bytes."""
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from luthier.runs.manifest import SPLITS
 
 if TYPE_CHECKING:
     from luthier.engine.evaluate import Judged
+    from luthier.engine.forgetting import Forgetting
 
 LONGEST_LIST = 20
 
@@ -31,7 +32,7 @@ def started(session: Session) -> Started:
         test_examples=len(session.data.splits["test"]),
         device=session.device.name,
         precision=session.device.precision,
-        batch_size=session.batch_size,
+        batch_size=session.step_size,
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         seconds=session.timings.start,
@@ -50,13 +51,13 @@ def step_done(session: Session, loss: float, rate: float, seconds: float) -> Ste
         epoch=progress.epoch + 1,
         loss=loss,
         learning_rate=rate,
-        examples_per_second=session.batch_size / per_step,
+        examples_per_second=session.step_size / per_step,
         seconds=seconds,
         seconds_left=(session.total_steps - progress.step) * per_step + validations * per_validation,
     )
 
 
-def finish(session: Session, split: str, judged: "Judged | None") -> Finished:
+def finish(session: Session, split: str, judged: "Judged | None", forgotten: "Forgetting | None") -> Finished:
     """Writes report.json and says that all is done."""
     timings, progress = session.timings, session.progress
     train_seconds = sum(timings.steps)
@@ -69,16 +70,21 @@ def finish(session: Session, split: str, judged: "Judged | None") -> Finished:
         stopped_early=progress.epoch < session.plan.epochs,
         seconds=time.monotonic() - timings.born,
         train_seconds=train_seconds,
-        steady_seconds_per_step=timings.steady_step(),
+        steady_seconds_per_step=0.0 if session.features else timings.steady_step(),  # of the head alone: not told
         start_seconds=timings.start,
         validation_seconds=timings.validation,
         checkpoint_seconds=timings.checkpoints,
-        samples_per_second=len(timings.steps) * session.batch_size / train_seconds if train_seconds else 0.0,
+        samples_per_second=len(timings.steps) * session.step_size / train_seconds if train_seconds else 0.0,
         peak_memory_mb=peak_memory_mb(session.device),
     )
     write_json(
         session.run.report_file,
-        {**_judged(split, judged, progress.best_metrics), **_facts(session), **_costs(session, event)},
+        {
+            **_judged(split, judged, progress.best_metrics),
+            **({"forgetting": asdict(forgotten)} if forgotten else {}),
+            **_facts(session),
+            **_costs(session, event),
+        },
     )
     return event
 
@@ -123,12 +129,20 @@ def _costs(session: Session, event: Finished) -> dict[str, Any]:
         "epochs": event.epochs,
         "best_epoch": session.progress.best_epoch,
         "stopped_early": event.stopped_early,
+        "feature_cache": _cached(session),
         "steps": event.step,
         "seconds": event.seconds,
         "samples_per_second": event.samples_per_second,
         "peak_memory_mb": event.peak_memory_mb,
         "estimate": {"estimated_seconds": session.spec.estimated_seconds, "actual_seconds": event.seconds},
     }
+
+
+def _cached(session: Session) -> dict[str, Any]:
+    """What a frozen backbone was asked once instead of in every epoch; empty where it was not."""
+    if session.features is None:
+        return {}
+    return {"examples": session.features.computed, "seconds": session.features.seconds}
 
 
 def counts(session: Session) -> dict[str, Any]:
@@ -142,6 +156,8 @@ def effective(session: Session) -> dict[str, Any]:
     """What differs from the plan because of the data."""
     return {
         "batch_size": session.batch_size,
+        "step_size": session.step_size,
+        "micro_batch": session.micro_batch,
         "warmup_steps": warmup_steps(session.total_steps, session.plan),
         "steps_per_epoch": session.steps_per_epoch,
         "total_steps": session.total_steps,
@@ -215,6 +231,11 @@ def _skipped_lines(session: Session) -> list[str]:
 
 def _adjustments(session: Session) -> list[str]:
     lines = []
+    if session.step_size < session.batch_size * session.plan.accumulate:
+        lines.append(
+            f"Note: accumulate {session.plan.accumulate} times batch_size {session.batch_size} is more than there are "
+            f"examples: a step has all {session.step_size} of them."
+        )
     if session.batch_size < session.plan.batch_size:
         lines.append(
             f"Note: batch_size {session.plan.batch_size} is more than there are examples: {session.batch_size} is used."

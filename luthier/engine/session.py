@@ -4,10 +4,12 @@ checkpoints. Next: `train`, the loop over it.
 
 import copy
 import hashlib
+import itertools
 import json
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,11 @@ import torch
 from torch import nn
 
 from luthier.catalog.plan import Plan
-from luthier.engine import backbones, checkpoint, loading, optim, stages
+from luthier.engine import backbones, checkpoint, feature_cache, loading, optim, recomputation, stages
 from luthier.engine.devices import Device, choose
+from luthier.engine.feature_cache import FeatureCache
 from luthier.engine.optimizers import Optimizer
-from luthier.engine.recipe import Prepares, Recipe, recipe_for
+from luthier.engine.recipe import Batch, Prepares, Recipe, WeighsConcepts, recipe_for
 from luthier.errors import CorruptFile, TrainingFailed
 from luthier.runs.run import RunFolder, RunSpec
 
@@ -38,6 +41,7 @@ class Progress:
     best_epoch: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
     epochs_without_better: int = 0
+    halvings: int = 0  # of what is computed at once, as memory ran out
 
 
 @dataclass
@@ -68,12 +72,13 @@ class Session:
     network: nn.Module
     optimizer: Optimizer
     average: nn.Module | None  # exponential moving average of the network, where the plan asks for one
-    batch_size: int
+    batch_size: int  # of the plan, at most all training examples
     log: Log
     progress: Progress = field(default_factory=Progress)
     timings: Timings = field(default_factory=Timings)
     saved_at: float = field(default_factory=time.monotonic)
     unsaved_best: Tensors = field(default_factory=dict)
+    features: FeatureCache | None = None  # where only the head is trained and examples never change
 
     @property
     def plan(self) -> Plan:
@@ -89,8 +94,18 @@ class Session:
         return len(self.data.splits["train"])
 
     @property
+    def step_size(self) -> int:
+        """Examples whose gradients make up one step of the optimizer."""
+        return min(self.batch_size * self.plan.accumulate, self.train_examples)
+
+    @property
+    def micro_batch(self) -> int:
+        """The most examples that are computed at once."""
+        return math.ceil(self.batch_size / (1 << self.progress.halvings))
+
+    @property
     def steps_per_epoch(self) -> int:
-        return loading.steps_per_epoch(self.train_examples, self.batch_size, self.examples_per_epoch)
+        return loading.steps_per_epoch(self.train_examples, self.step_size, self.examples_per_epoch)
 
     @property
     def examples_per_epoch(self) -> int:
@@ -102,18 +117,26 @@ class Session:
     def total_steps(self) -> int:
         return self.steps_per_epoch * self.plan.epochs
 
-    def remaining_chunks(self) -> list[list[int]]:
-        """This epoch's batches that are still to do, as example numbers."""
+    def steps(self) -> Iterator[list[Batch]]:
+        """The batches of each step of this epoch that is still to do; none where no example of it can be read."""
         done = self.progress.step - self.progress.epoch * self.steps_per_epoch
         chunks = loading.training_chunks(
             self.train_examples,
-            self.batch_size,
+            self.step_size,
             self.examples_per_epoch,
             seed=self.spec.seed,
             epoch=self.progress.epoch,
             sizes=self.data.sizes("train"),
+            alike=self.data.alike if self.plan.balanced_sampling else (),
         )
-        return chunks[done:]
+        parts = [loading.evenly(chunk, self.batch_size) for chunk in chunks[done:]]
+        batches = self.source("train").batches("train", [part for step in parts for part in step])
+        for step in parts:
+            yield [batch for batch in itertools.islice(batches, len(step)) if batch is not None]
+
+    def source(self, split: str) -> loading.Data | FeatureCache:
+        """Where the batches of a split come from: examples, or what a frozen backbone made of them."""
+        return self.features if self.features is not None and split in self.features.splits else self.data
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
@@ -239,10 +262,18 @@ def open_session(run: RunFolder, log: Log) -> Session:
     if isinstance(recipe, Prepares):
         recipe.prepare(data, log)
     average = copy.deepcopy(network) if recipe.plan.ema_decay else None
+    if recipe.plan.gradient_checkpointing:
+        log(recomputation.enable(network))
+    if isinstance(recipe, WeighsConcepts):
+        recipe.weigh(data.splits["train"].positives, len(data.splits["train"]))
     optimizer = optim.optimizer_for(network, recipe.plan)
     batch_size = min(recipe.plan.batch_size, len(data.splits["train"]))
     session = Session(run, spec, recipe, device, data, network, optimizer, average, batch_size, log)
     session.resume()
+    if session.progress.epoch < recipe.plan.epochs:
+        session.features = feature_cache.open_cache(
+            run, spec_hash(spec), recipe, network, device, data, batch_size, log
+        )
     return session
 
 

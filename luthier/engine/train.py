@@ -7,15 +7,20 @@ Next: `session` for what it works on, `process` for how the process lives and en
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import torch
+from torch import nn
 
-from luthier.engine import BORN, checkpoint, report
-from luthier.engine.evaluate import Judged, judge
+from luthier.catalog.plan import AUTOMATIC, LESS_IS_BETTER
+from luthier.engine import BORN, checkpoint, feature_cache, report
+from luthier.engine.accumulation import gradients
+from luthier.engine.evaluate import Judged, judge, look
+from luthier.engine.forgetting import forgetting
 from luthier.engine.journal import Journal
-from luthier.engine.loading import generator_for, seed_for
 from luthier.engine.optim import rate_at, set_rate
 from luthier.engine.process import StopRequest, main
+from luthier.engine.recipe import Scores, Settles
 from luthier.engine.session import Session, open_session, update_average
 from luthier.engine.stages import training_mode
 from luthier.errors import TrainingFailed
@@ -23,6 +28,7 @@ from luthier.runs.events import Checkpointed, EpochDone, Evaluated, Event
 from luthier.runs.run import RunFolder
 
 SECONDS_BETWEEN_STEPS_TOLD = 0.5
+LOWEST = -1e300  # below every metric, and JSON has a word for it
 
 
 def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
@@ -30,32 +36,30 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
 
     Every draw of a step is seeded by the step's number, so a run that was cut anywhere ends with the same bytes.
     """
-    network, recipe, plan, device = session.network, session.recipe, session.plan, session.device
-    progress, seed = session.progress, session.spec.seed
+    network, recipe, plan, progress = session.network, session.recipe, session.plan, session.progress
     began = time.monotonic()
     told_at = 0.0
     yield report.started(session)
+    for _ in session.features.fill() if session.features else ():
+        if stop.requested:
+            yield stop.event()
+            return
 
     while progress.epoch < plan.epochs and not gives_up(session):
         training_mode(network, plan, progress.epoch)
         epoch_began = step_began = time.monotonic()
         saving_before = session.timings.checkpoints
         value = math.nan
-        for batch in session.data.batches("train", session.remaining_chunks()):
+        for batches in session.steps():
             rate = rate_at(progress.step, session.steps_per_epoch, session.total_steps, plan)
-            if batch is not None:
-                torch.manual_seed(seed_for(seed, "step", progress.step))
+            if batches:
                 set_rate(session.optimizer, rate)
-                batch = {name: tensor.to(device.torch_device, non_blocking=True) for name, tensor in batch.items()}
-                batch = recipe.augment(batch, generator_for(seed, "augment", progress.step))
-                with device.autocast():
-                    loss = recipe.loss(network, batch)
-                value = finite(loss, rate, session)
-                session.optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                if plan.clip_gradient_norm:
-                    torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip_gradient_norm)
-                session.optimizer.step()
+                value = gradients(session, batches)
+                norm = gradient_norm(network)
+                stop_unless_finite(session, value, norm, rate)
+                if norm is not None:  # else the recipe has only looked; what it makes of that is up to `settle`
+                    clip(network, norm, plan.clip_gradient_norm)
+                    session.optimizer.step()
                 if session.average is not None:
                     update_average(session.average, network, plan.ema_decay, progress.step)
                 progress.loss_sum += value
@@ -63,6 +67,7 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
 
             now = time.monotonic()
             session.timings.steps.append(now - step_began)
+            stop.watchdog.stepped(session.timings.steps)
             last_of_epoch = progress.step == (progress.epoch + 1) * session.steps_per_epoch
             if now - told_at >= SECONDS_BETWEEN_STEPS_TOLD or last_of_epoch:
                 told_at = now
@@ -75,9 +80,12 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
                 yield save(session, stop)
             step_began = time.monotonic()
 
+        stop.watchdog.rest()
         spent = time.monotonic() - epoch_began - (session.timings.checkpoints - saving_before)
         mean_loss = progress.loss_sum / session.steps_per_epoch
         yield EpochDone(progress.epoch + 1, plan.epochs, progress.step, mean_loss, spent)
+        if isinstance(recipe, Settles):
+            recipe.settle(session.served, partial(look, session), session.log)
         if len(session.data.splits["val"]):
             judged = judge(session, "val")
             yield Evaluated(
@@ -96,22 +104,34 @@ def gives_up(session: Session) -> bool:
     return patience > 0 and session.progress.epochs_without_better >= patience
 
 
-def finite(loss: torch.Tensor, rate: float, session: Session) -> float:
-    """The loss as a number; raises TrainingFailed before it can touch the weights if it is none."""
-    value = float(loss.detach())
-    if math.isfinite(value):
-        return value
+def gradient_norm(network: nn.Module) -> float | None:
+    """Of all gradients as one vector; None where there are none."""
+    found = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return float(torch.nn.utils.get_total_norm(found)) if found else None
+
+
+def clip(network: nn.Module, norm: float, most: float) -> None:
+    """Scales the gradients, whose norm is known, down to a norm of `most`; 0: leaves them as they are."""
+    if most:
+        torch.nn.utils.clip_grads_with_norm_(network.parameters(), most, torch.tensor(norm))
+
+
+def stop_unless_finite(session: Session, loss: float, norm: float | None, rate: float) -> None:
+    """Raises TrainingFailed before a loss or a gradient that is no number can touch the weights."""
+    if math.isfinite(loss) and math.isfinite(norm or 0.0):
+        return
+    what = f"the norm of the gradient is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
     steps = sorted(session.run.checkpoints.glob("step-*"))
     last = f"checkpoints/{steps[-1].name}" if steps else "none"
     raise TrainingFailed(
-        f"the loss is {value} at step {session.progress.step + 1}, learning rate {rate:.3g}; last good checkpoint: "
+        f"{what} at step {session.progress.step + 1}, learning rate {rate:.3g}; last good checkpoint: "
         f"{last}. Try a smaller learning rate or a longer warm-up"
     )
 
 
 def keep_if_best(session: Session, judged: Judged) -> bool:
     progress = session.progress
-    rank = list(judged.scores.rank)
+    rank = rank_of(judged.scores, session.plan.early_stopping_metric)
     if progress.best_rank and rank <= progress.best_rank:
         progress.epochs_without_better += 1
         return False
@@ -121,8 +141,21 @@ def keep_if_best(session: Session, judged: Judged) -> bool:
     return True
 
 
+def rank_of(scores: Scores, metric: str) -> list[float]:
+    """What orders epochs, the better the greater: the metric that was asked for, then the recipe's own rank.
+
+    An epoch for which it cannot be computed, as the ROC AUC where all hold one concept, stands below all others.
+    """
+    if metric == AUTOMATIC:
+        return list(scores.rank)
+    value = scores.metrics.get(metric)
+    first = LOWEST if value is None else -value if metric in LESS_IS_BETTER else value
+    return [first, *scores.rank]
+
+
 def save(session: Session, stop: StopRequest) -> Checkpointed:
     began = time.monotonic()
+    stop.watchdog.rest()
     folder = session.save()
     stop.saved(session.progress.step, session.progress.epoch + 1, folder)
     return Checkpointed(session.progress.step, folder, time.monotonic() - began)
@@ -142,8 +175,10 @@ def conclude(session: Session) -> Iterator[Event]:
         judged = judge(session, split)
         epoch = session.progress.best_epoch or session.progress.epoch
         yield Evaluated(split, epoch, judged.scores.metrics, True, judged.seconds)
+    forgotten = forgetting(session)
     checkpoint.finish(session.run.checkpoints)
-    yield report.finish(session, split, judged)
+    feature_cache.remove(session.run)
+    yield report.finish(session, split, judged, forgotten)
 
 
 def check_all_finite(session: Session) -> None:

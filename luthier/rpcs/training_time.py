@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from luthier.catalog.plan import Plan, keeps_features
 from luthier.catalog.template import Template
 from luthier.store.calibrations import Calibration
 
@@ -77,13 +78,18 @@ def workload(template: Template, values: Mapping[str, Any], split: tuple[int, in
         train_items=train,
         validation_items=validation,
         test_items=test,
-        epochs=plan.epochs if plan else _number(values, "num_epochs", "num_train_epochs", EPOCHS),
+        epochs=_epochs(plan) if plan else _number(values, "num_epochs", "num_train_epochs", EPOCHS),
         batch_size=plan.batch_size
         if plan
         else _number(values, "batch_size", "per_device_train_batch_size", BATCH_SIZE),
         gflops_per_item=template.gflops_for(values),
         parameters_m=template.parameters_m,
     )
+
+
+def _epochs(plan: Plan) -> int:
+    """How often the network sees every example: a frozen one whose features are kept does so once."""
+    return 1 if keeps_features(plan) else plan.epochs
 
 
 def image_size_of(values: Mapping[str, Any]) -> int:

@@ -51,6 +51,7 @@ class RunSpec:
     replay_percent: float = 0.0  # share of that run's training examples that prepare has mixed in
     image_cache_mb: int = 1024
     disk_reserve_mb: int = 512
+    hang_seconds: float = 300.0  # an engine without a step for so long, and for ten usual steps, ends itself; 0: never
     invalid_data_tolerance_percent: float = 5.0
     estimated_seconds: float = 0.0  # what the estimate said; the log ends with estimate against actual
     estimate_only: bool = False  # a calibration: a few steps, measured, nothing saved

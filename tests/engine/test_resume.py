@@ -3,6 +3,7 @@
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def test_five_kills_end_with_the_same_bytes(digits: Pictures, tmp_path: Path) ->
     for number in range(5):
         process = start_engine(disturbed)
         wait_for(disturbed, Started, process, count=number + 1)
+        if number == 3:
+            wait_for(disturbed, Checkpointed, process)
         time.sleep(dice.uniform(0, 0.25))
         kill(process)
     process = start_engine(disturbed)
@@ -152,3 +155,32 @@ def test_saving_takes_a_small_share_of_short_epochs(
     assert finished(events).epochs == 30
     assert len([event for event in events if isinstance(event, Checkpointed)]) < 10
     assert (run.checkpoints / "last" / "optimizer.safetensors").exists()
+
+
+HANGING = """
+import pathlib, sys, time
+from luthier.engine import process, train
+from luthier.engine.recipes.image_classification import ImageClassification
+from luthier.runs.run import RunFolder
+
+honest, calls = ImageClassification.loss, iter(range(10**6))
+
+def loss_that_never_comes(self, network, batch):
+    while next(calls) == 5:
+        time.sleep(600)
+    return honest(self, network, batch)
+
+ImageClassification.loss = loss_that_never_comes
+sys.exit(process.live(RunFolder(pathlib.Path(sys.argv[1])), train.train, time.monotonic(), supervised=True))
+"""
+
+
+def test_P13_an_engine_that_hangs_leaves_its_stacks_in_the_log_and_ends(digits: Pictures, tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path / "run", digits[:200], spec_of("a", given={"num_epochs": 1, "batch_size": 8}, hang_seconds=1)
+    )
+    with subprocess.Popen([sys.executable, "-c", HANGING, str(run.path)], stdin=subprocess.PIPE) as process:
+        assert process.wait(60) == 1
+    assert not isinstance(events_of(run)[-1], Finished)
+    assert "loss_that_never_comes" in run.log_file.read_text()
+    assert finished(train_here(run)).step == 20, "another attempt goes on"

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from luthier.engine.recipe import Scores
 from luthier.engine.recipes import image_classification
+from luthier.engine.train import rank_of
 from luthier.runs.events import Checkpointed, EpochDone, Evaluated, Started, StepDone
 from luthier.runs.manifest import Example
 from luthier.runs.prepare import prepare
@@ -116,6 +118,39 @@ def test_nan_loss_fails_in_that_step_and_names_step_rate_and_checkpoint(
     assert "the loss is nan at step 5, learning rate" in event.details
     assert "last good checkpoint: checkpoints/step-00000003" in event.details
     assert not run.report_file.exists()
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_touches_the_weights(
+    digits: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = image_classification.ImageClassification.loss
+
+    def poisoned(self: Any, network: Any, batch: Any) -> Any:
+        weight = next(network.parameters())
+        return honest(self, network, batch) + (weight * 0).sum().sqrt()  # 0, with a slope of infinity
+
+    monkeypatch.setattr(image_classification.ImageClassification, "loss", poisoned)
+    run = make_run(tmp_path / "run", digits[:60], spec_of("run", given=SHORT))
+    event = failed(train_here(run))
+    assert "the norm of the gradient is nan at step 1, learning rate" in event.details
+    assert "last good checkpoint: none" in event.details
+
+
+def test_early_stopping_and_the_best_epoch_go_by_the_metric_that_is_named(digits: Pictures, tmp_path: Path) -> None:
+    for metric in ("macro_f1", "loss"):
+        spec = spec_of("run", given={**SHORT, "num_epochs": 6}, plan={"early_stopping_metric": metric})
+        run = make_run(tmp_path / metric, digits[:300], spec)
+        judged = [event for event in train_here(run) if isinstance(event, Evaluated) and event.split == "val"]
+        best = max(judged, key=lambda event: event.metrics[metric] * (-1 if metric == "loss" else 1))
+        assert run.report()["metrics"]["val"][metric] == best.metrics[metric]
+
+
+def test_an_epoch_whose_metric_cannot_be_computed_is_below_all_others() -> None:
+    known = Scores({"macro_roc_auc": 0.1, "loss": 2.0}, [], (0.5, 0.0))
+    unknown = Scores({"loss": 1.0}, [], (0.9, 0.0))
+    assert rank_of(known, "macro_roc_auc") > rank_of(unknown, "macro_roc_auc")
+    assert rank_of(unknown, "loss") > rank_of(known, "loss")
+    assert rank_of(unknown, "automatic") > rank_of(known, "automatic")
 
 
 def test_missing_weights_fail_and_are_never_replaced_by_random_ones(digits: Pictures, tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ def test_the_nearest_calibration_is_of_the_same_template_then_of_the_same_weight
     assert training_time.nearest([], template, work) is None
 
 
+def test_a_frozen_network_whose_features_are_kept_sees_every_example_once() -> None:
+    template = find_template("visual-classifier", TINY)
+    for given, epochs in (({"feature_cache": "on"}, 1), ({"feature_cache": "off"}, 12)):
+        values = template.checked({"trainable_layers": "head", **given})
+        assert training_time.workload(template, values, (80, 10, 10)).epochs == epochs
+
+
 def test_the_splits_add_up() -> None:
     for items in (0, 1, 7, 100, 1797):
         assert sum(training_time.split_of(items)) == items

@@ -1,6 +1,6 @@
 """Pictures to concepts: one concept each (softmax) or any number (a sigmoid each). Next: `augment`, `metrics`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from luthier.catalog.plan import ImagePlan
 from luthier.data.decode import decode_resized
 from luthier.engine import augment, backbones, classification
 from luthier.engine.classification import ClassificationJudge
+from luthier.engine.feature_cache import before_head
 from luthier.engine.heads import with_head
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded
@@ -30,6 +31,7 @@ class ImageClassification:
         self.concept_ids = [concept.id for concept in spec.concepts]
         self.mean = torch.tensor(self.plan.mean).view(1, 3, 1, 1) * 255
         self.std = torch.tensor(self.plan.std).view(1, 3, 1, 1) * 255
+        self.weights: torch.Tensor | None = None
 
     def build(self, *, pretrained: bool) -> nn.Module:
         network = backbones.build(
@@ -65,24 +67,37 @@ class ImageClassification:
         targets = torch.from_numpy(np.stack([one["target"] for one in encoded]))
         return {"images": images.permute(0, 3, 1, 2), "targets": targets.float()}
 
+    def features(self, network: nn.Module, batch: Batch) -> Batch:
+        """ "features", (B, D), in place of "images"; "mirrored" where the mirror image has a say too."""
+        images = self.normalised(batch["images"])
+        found = {"features": before_head(network, images), "targets": batch["targets"]}
+        return {**found, "mirrored": before_head(network, images.flip(-1))} if self.plan.average_flips else found
+
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        images = augment.augment(batch["images"], self.plan, generator)
         targets = classification.smoothed(
             batch["targets"], self.plan.label_smoothing, exclusive=self.plan.mutually_exclusive
         )
+        if "features" in batch:
+            return {**batch, "targets": targets}
+        images = augment.augment(batch["images"], self.plan, generator)
         images, targets = augment.mix(images, targets, self.plan, generator)
         return {"images": images, "targets": targets}
 
+    def weigh(self, positives: Mapping[str, int], examples: int) -> None:
+        if self.plan.class_weights == "balanced":
+            exclusive = self.plan.mutually_exclusive
+            self.weights = classification.balanced(positives, examples, self.concept_ids, exclusive=exclusive)
+
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        logits = network(self.normalised(batch["images"])).float()
-        return classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
+        logits = self._logits(network, batch).float()
+        exclusive = self.plan.mutually_exclusive
+        return classification.loss(logits, batch["targets"], exclusive=exclusive, weights=self.weights)
 
     def predict(self, network: nn.Module, batch: Batch) -> Batch:
         """ "values": probabilities, (B, C)."""
-        images = self.normalised(batch["images"])
-        values = self._activated(network(images).float())
+        values = self._activated(self._logits(network, batch).float())
         if self.plan.average_flips:
-            values = (values + self._activated(network(images.flip(-1)).float())) / 2
+            values = (values + self._activated(self._logits(network, batch, mirrored=True).float())) / 2
         return {"values": values.float()}
 
     def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
@@ -96,6 +111,14 @@ class ImageClassification:
         device = images.device
         scaled = (images.float() - self.mean.to(device)) / self.std.to(device)
         return scaled.contiguous(memory_format=torch.channels_last)
+
+    def _logits(self, network: nn.Module, batch: Batch, *, mirrored: bool = False) -> torch.Tensor:
+        if "features" in batch:
+            of_features: torch.Tensor = backbones.head_of(network)(batch["mirrored" if mirrored else "features"])
+            return of_features
+        images = self.normalised(batch["images"])
+        logits: torch.Tensor = network(images.flip(-1) if mirrored else images)
+        return logits
 
     def _activated(self, logits: torch.Tensor) -> torch.Tensor:
         return classification.probabilities(logits, exclusive=self.plan.mutually_exclusive)

@@ -1,13 +1,12 @@
 """Pictures to vectors that lie near each other where the pictures show the same. Next: `embedder`, `retrieval`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from luthier.catalog.plan import EmbeddingPlan
-from luthier.engine import embedder
+from luthier.engine import backbones, classification, embedder
 from luthier.engine.embedder import Embedder
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded
@@ -52,23 +51,33 @@ class ImageEmbedding:
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         return self.pictures.augment(batch, generator)
 
+    def features(self, network: nn.Module, batch: Batch) -> Batch:
+        return {"features": self._features(network, batch), "targets": batch["targets"]}
+
+    def weigh(self, positives: Mapping[str, int], examples: int) -> None:
+        self.pictures.weigh(positives, examples)
+
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         targets = batch["targets"]
-        logits = _embedder(network).logits(self.pictures.normalised(batch["images"]), targets).float()
-        if self.plan.mutually_exclusive:
-            return functional.cross_entropy(logits, targets)
-        return functional.binary_cross_entropy_with_logits(logits, targets)
+        logits = _embedder(network).logits(self._features(network, batch), targets).float()
+        exclusive = self.plan.mutually_exclusive
+        return classification.loss(logits, targets, exclusive=exclusive, weights=self.pictures.weights)
 
     def predict(self, network: nn.Module, batch: Batch) -> Batch:
         """ "vectors": (B, D), each of length 1."""
-        vectors: torch.Tensor = network(self.pictures.normalised(batch["images"]))
-        return {"vectors": vectors.float()}
+        return {"vectors": _embedder(network).vectors(self._features(network, batch)).float()}
 
     def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
         return [{"embedding": vector} for vector in predicted["vectors"].tolist()]
 
     def judge(self) -> RetrievalJudge:
         return RetrievalJudge(self.concept_ids)
+
+    def _features(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """What the body gives, (B, D)."""
+        if "features" in batch:
+            return batch["features"]
+        return backbones.features_of(_embedder(network).body, self.pictures.normalised(batch["images"]))
 
 
 def _embedder(network: nn.Module) -> Embedder:

@@ -1,6 +1,6 @@
 """Texts to concepts: one concept each (softmax) or any number (a sigmoid each). Next: `language_models`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from luthier.catalog.weights import require
 from luthier.engine import adapters, backbones, classification, language_models
 from luthier.engine.adapters import LearnsBeside, Parts
 from luthier.engine.classification import ClassificationJudge
+from luthier.engine.feature_cache import before_head
 from luthier.engine.heads import Head
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded
@@ -70,6 +71,7 @@ class TextClassification:
         self.spec = spec
         self.plan = plan_of(TextPlan, spec.plan)
         self.concept_ids = [concept.id for concept in spec.concepts]
+        self.weights: torch.Tensor | None = None
         self.assets = Path(spec.assets_folder)
         language_models.verify(self.assets, spec.assets)
         longest = language_models.most_tokens(self.assets)
@@ -84,15 +86,15 @@ class TextClassification:
             raise InvalidTrainingParams(
                 f"the base model is a {config.model_type}, which answers texts; name an encoder or a decoder"
             )
+        precision = self.plan.base_precision if adapter else "float32"
         tensors = None
         if self.spec.weights and (pretrained or adapter):
-        precision = self.plan.base_precision if adapter else "float32"
             file = require(Path(self.spec.weights_folder), self.spec.weights)
             if adapter:
                 language_models.verify_base(self.assets, file)
+            language_models.check_room(file, precision)
             tensors = backbones.read_weights(file)
         body = language_models.body_of(config, tensors, precision)
-            language_models.check_room(file, precision)
         if adapter:
             body = adapters.adapted(body, adapter, adapters.FEATURES)
         last = {"last": True, "mean": False}.get(self.plan.pooling, language_models.is_decoder(config))
@@ -136,13 +138,22 @@ class TextClassification:
         )
         return {**batch, "targets": targets}
 
+    def features(self, network: nn.Module, batch: Batch) -> Batch:
+        """ "features", (B, D), in place of "tokens" and "mask"."""
+        return {"features": before_head(network, batch["tokens"], batch["mask"]), "targets": batch["targets"]}
+
+    def weigh(self, positives: Mapping[str, int], examples: int) -> None:
+        if self.plan.class_weights == "balanced":
+            exclusive = self.plan.mutually_exclusive
+            self.weights = classification.balanced(positives, examples, self.concept_ids, exclusive=exclusive)
+
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        logits = network(batch["tokens"], batch["mask"]).float()
-        return classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
+        exclusive = self.plan.mutually_exclusive
+        return classification.loss(_logits(network, batch), batch["targets"], exclusive=exclusive, weights=self.weights)
 
     def predict(self, network: nn.Module, batch: Batch) -> Batch:
         """ "values": probabilities, (B, C)."""
-        logits = network(batch["tokens"], batch["mask"]).float()
+        logits = _logits(network, batch)
         return {"values": classification.probabilities(logits, exclusive=self.plan.mutually_exclusive)}
 
     def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
@@ -150,6 +161,15 @@ class TextClassification:
 
     def judge(self) -> ClassificationJudge:
         return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
+
+
+def _logits(network: nn.Module, batch: Batch) -> torch.Tensor:
+    """Of texts, or of what a frozen body said of them."""
+    if "features" in batch:
+        of_features: torch.Tensor = backbones.head_of(network)(batch["features"])
+        return of_features.float()
+    logits: torch.Tensor = network(batch["tokens"], batch["mask"])
+    return logits.float()
 
 
 def text_of(data: bytes) -> str:

@@ -1,0 +1,95 @@
+"""The gradients of one step, computed in as many parts as memory allows. Next: `train`, whose loop asks for them.
+
+A step is made of `accumulate` batches. Where memory runs out each batch is halved, and halved again, while the step
+stays as large as it was: only what is computed at once becomes smaller.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from luthier.engine.devices import out_of_memory
+from luthier.engine.loading import generator_for, seed_for
+from luthier.engine.recipe import Batch
+from luthier.engine.session import Session
+from luthier.errors import TrainingFailed
+
+MOST_HALVINGS = 5
+
+
+def gradients(session: Session, batches: list[Batch]) -> float:
+    """Leaves the gradients of the mean loss of `batches` with the parameters; returns that loss.
+
+    Raises TrainingFailed where memory runs out however few examples are computed at once.
+    """
+    while True:
+        try:
+            return _accumulated(session, batches)
+        except (RuntimeError, MemoryError) as error:  # what torch raises for memory is a RuntimeError
+            if not out_of_memory(error):
+                raise
+            reason = str(error).strip().partition("\n")[0]
+        session.device.release_memory()  # here, where no traceback holds on to tensors any more
+        _halve(session, reason)
+
+
+def _accumulated(session: Session, batches: list[Batch]) -> float:
+    """Every part's loss weighs as much as it has examples, so the sum is the loss of the step as a whole."""
+    recipe, device, step = session.recipe, session.device, session.progress.step
+    torch.manual_seed(seed_for(session.spec.seed, "step", step))
+    session.optimizer.zero_grad()
+    examples = sum(size_of(batch) for batch in batches)
+    losses = []
+    for place, batch in enumerate(batches):
+        there = {name: tensor.to(device.torch_device, non_blocking=True) for name, tensor in batch.items()}
+        number = step * session.plan.accumulate + place
+        changed = recipe.augment(there, generator_for(session.spec.seed, "augment", number))
+        for part in parts_of(changed, session.micro_batch):
+            with device.autocast():
+                loss = recipe.loss(session.network, part) * (size_of(part) / examples)
+            losses.append(loss.detach().float())
+            if loss.requires_grad:  # else the recipe has only looked; what it makes of that is up to `settle`
+                loss.backward()  # type: ignore[no-untyped-call]
+    return float(torch.stack(losses).sum())
+
+
+def size_of(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def parts_of(batch: Batch, most: int) -> Iterator[Batch]:
+    """Of `most` examples at most, and as even as can be: batch normalisation is at a loss with a single one."""
+    count = math.ceil(size_of(batch) / most)
+    if count == 1:
+        yield batch
+        return
+    cut = {name: tensor.tensor_split(count) for name, tensor in batch.items()}
+    for place in range(count):
+        yield {name: parts[place] for name, parts in cut.items()}
+
+
+def _halve(session: Session, reason: str) -> None:
+    """From now on half as many examples at once; raises TrainingFailed where that has no end."""
+    before, progress = session.micro_batch, session.progress
+    if before == 1 or progress.halvings == MOST_HALVINGS:
+        raise TrainingFailed(
+            f"out of memory at step {progress.step + 1}, even with {_counted(before)} at once, after "
+            f"{progress.halvings} halvings of batch_size {session.batch_size}: {reason}. Give a smaller image_size, "
+            "max_tokens or batch_size, or set gradient_checkpointing"
+        )
+    progress.halvings += 1
+    session.log(
+        f"Out of memory at step {progress.step + 1} with {_counted(before)} at once: {reason}. Going on with "
+        f"{session.micro_batch} at once; a step still has {_counted(session.step_size)}, whose gradients are added up."
+    )
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training for part in session.network.modules()):
+        session.log(
+            f"Batch normalisation now takes its statistics from {_counted(session.micro_batch)} instead of {before}: "
+            "the model may differ a little from one trained with enough memory."
+        )
+
+
+def _counted(examples: int) -> str:
+    return "1 example" if examples == 1 else f"{examples} examples"
