@@ -10,8 +10,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from luthier.errors import InvalidPredictRequest, InvalidSettings, LuthierError,
 from luthier.predictors.address import address_of
 from luthier.predictors.loaded import Models
 from luthier.predictors.model_process import ENGINE
+from luthier.predictors.videos import Answer, Videos
 from luthier.runs.frames import LARGEST_PART, write_frame
 from luthier.settings import Settings
 
 DRAIN_SECONDS = 10.0  # what requests that are being answered get when the process is told to end
 SWEEP_SECONDS = 5.0
+VIDEO = "video"  # the kind of request whose parts are taken apart here, into pictures
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ def run(settings: Settings, on_ready: Callable[[], None] = lambda: None, module:
 async def _serve(settings: Settings, on_ready: Callable[[], None], module: str) -> None:
     address = address_of(settings.predictors_socket)
     listener = _listen(address)
-    server = Server(Models(settings.loaded_models, module))
+    videos = Videos(settings.decode_memory_mb, settings.video_seconds)
+    server = Server(Models(settings.loaded_models, module), videos)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -81,8 +85,9 @@ def _answers(address: str) -> bool:
 class Server:
     """Reads requests from connections, each in turn, and answers them."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, videos: Videos) -> None:
         self._models = models
+        self._videos = videos
         self._answering: set[asyncio.Task[Any]] = set()
         self._connections: set[asyncio.Task[Any]] = set()
         self._draining = False
@@ -114,6 +119,7 @@ class Server:
         if self._answering:
             await asyncio.wait(self._answering, timeout=DRAIN_SECONDS)
         await self._models.close()
+        self._videos.close()
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -138,8 +144,16 @@ class Server:
             raise ModelLoading("the predictors process is ending; try again in a few seconds")
         if not {"run", "checkpoint", "kind", "wait_seconds"} <= header.keys():
             raise InvalidPredictRequest("a request to the predictors needs run, checkpoint, kind and wait_seconds")
-        model = self._models.of(Path(header["run"]), header["checkpoint"])
-        return await model.predict(header["kind"], parts, header["wait_seconds"], header.get("options", {}))
+        options, seconds = header.get("options", {}), header["wait_seconds"]
+
+        async def ask(kind: str, parts: Sequence[bytes], options: Mapping[str, Any], seconds: float) -> list[Answer]:
+            model = self._models.of(Path(header["run"]), header["checkpoint"])
+            return await model.predict(kind, parts, seconds, options)
+
+        if header["kind"] == VIDEO:
+            of_frames = partial(ask, "image")
+            return [await self._videos.predicted(part, options, seconds, of_frames) for part in parts]
+        return await ask(header["kind"], parts, options, seconds)
 
 
 def _encoded(header: dict[str, Any]) -> bytes:

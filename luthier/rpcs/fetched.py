@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from itertools import accumulate
 
-from clarifai_grpc.grpc.api.resources_pb2 import Data, Image, Input, Text
+from clarifai_grpc.grpc.api.resources_pb2 import Data, Image, Input, Text, Video
 
 from luthier.errors import DownloadFailed, InputOverLimit, InvalidBytes, InvalidInput, InvalidUrl, LuthierError
 from luthier.rpcs import codes
@@ -18,6 +18,7 @@ from luthier.store.secrets import media_named_by
 from luthier.store.urls import Url
 
 WAIT_SECONDS = 30.0
+VIDEO_WAIT_SECONDS = 60.0  # for a call with a video
 MOST_BYTES = 128 * 1024 * 1024  # that the URLs of one call bring in all, as much as a call may send
 _POLL_SECONDS = (0.03, 0.25)  # between looks: at first, and after a while
 
@@ -42,13 +43,13 @@ def shown_url(text: str) -> str:
 
 def _wanted(ctx: Context, sent: Input) -> tuple[str, Url] | str | None:
     """What is to be fetched; or the hash of what is here, for an address of ours; or None where no URL was sent."""
-    kind = next((name for name in ("image", "text") if getattr(sent.data, name).url), "")
+    kind = next((name for name in ("image", "text", "video") if getattr(sent.data, name).url), "")
     if not kind:
         return None
     text = getattr(sent.data, kind).url
     if sha := media_named_by(ctx.settings, text):
         return sha
-    if sent.data.image.base64 or sent.data.text.raw:
+    if sent.data.image.base64 or sent.data.text.raw or sent.data.video.base64:
         raise InvalidInput(f"data.{kind} holds a URL and the content; give one of them")
     url = urls.parse(text)
     urls.rules(ctx.settings).check(url)
@@ -72,9 +73,7 @@ def _filled(ctx: Context, sent: Input, found: str | LuthierError | None, total: 
         raise InputOverLimit(f"the URLs of one call bring more than {MOST_BYTES // 2**20} MiB in all; send fewer")
     try:
         content = ctx.blobs.read(found)
-        data = (
-            Data(image=Image(base64=content)) if sent.data.HasField("image") else Data(text=Text(raw=content.decode()))
-        )
+        data = _data_of(sent.data, content)
     except FileNotFoundError as error:
         raise InvalidUrl("the file that this URL led to has been deleted; send the content itself") from error
     except UnicodeDecodeError as error:
@@ -82,20 +81,29 @@ def _filled(ctx: Context, sent: Input, found: str | LuthierError | None, total: 
     return Input(id=sent.id, data=data)
 
 
+def _data_of(sent: Data, content: bytes) -> Data:
+    if sent.HasField("image"):
+        return Data(image=Image(base64=content))
+    if sent.HasField("video"):
+        return Data(video=Video(base64=content))
+    return Data(text=Text(raw=content.decode()))
+
+
 def _fetched(ctx: Context, wanted: Sequence[tuple[str, Url]]) -> list[str | LuthierError]:
     """Hashes of what came. Waits until all are there, or the time is over."""
     with ctx.database.write() as connection:
         seqs = asked_urls.ask(connection, ctx.caller.user_id, wanted)
     try:
-        answers = _awaited(ctx, seqs)
-        return [_found(answers.get(seq)) for seq in seqs]
+        seconds = VIDEO_WAIT_SECONDS if any(kind == "video" for kind, _ in wanted) else WAIT_SECONDS
+        answers = _awaited(ctx, seqs, seconds)
+        return [_found(answers.get(seq), seconds) for seq in seqs]
     finally:
         with ctx.database.write() as connection:
             asked_urls.remove(connection, seqs)
 
 
-def _awaited(ctx: Context, seqs: Sequence[int]) -> dict[int, Fetched]:
-    until, pause = time.monotonic() + WAIT_SECONDS, _POLL_SECONDS[0]
+def _awaited(ctx: Context, seqs: Sequence[int], seconds: float) -> dict[int, Fetched]:
+    until, pause = time.monotonic() + seconds, _POLL_SECONDS[0]
     while True:
         with ctx.database.read() as connection:
             answers = asked_urls.answered(connection, seqs)
@@ -105,9 +113,9 @@ def _awaited(ctx: Context, seqs: Sequence[int]) -> dict[int, Fetched]:
         pause = min(pause * 1.2, _POLL_SECONDS[1])
 
 
-def _found(answer: Fetched | None) -> str | LuthierError:
+def _found(answer: Fetched | None, seconds: float) -> str | LuthierError:
     if answer is None:
-        return DownloadFailed(f"nothing came within {WAIT_SECONDS:.0f} s; send the content itself, or try again")
+        return DownloadFailed(f"nothing came within {seconds:.0f} s; send the content itself, or try again")
     if answer.status in (codes.INPUT_GOOD, codes.INPUT_PENDING):
         return answer.blob
     kinds = {kind.code: kind for kind in LuthierError.__subclasses__()}

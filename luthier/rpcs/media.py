@@ -21,8 +21,10 @@ from PIL import (
 from luthier.errors import ImageDecodeError, InputOverLimit, InvalidBytes, InvalidInput, UnsupportedFormat, shown
 
 FORMATS = "JPEG, PNG, GIF, WebP, BMP, TIFF"
+VIDEO_FORMATS = "MP4, WebM, animated GIF"
 MAX_PIXELS = 85_000_000
 _ORIENTATION = 0x0112
+_PICTURES_IN_MP4 = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 _STARTS = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -64,6 +66,17 @@ def read_image(data: bytes, max_mb: int) -> Header:
             f"the most is {MAX_PIXELS // 1_000_000}: make it smaller"
         )
     return Header(found, width, height)
+
+
+def read_video(data: bytes, max_mb: int) -> None:
+    """Raises InvalidBytes, InputOverLimit or UnsupportedFormat: only the first bytes are looked at here."""
+    if not data:
+        raise InvalidBytes("video.base64 is empty (0 bytes)")
+    check_bytes(data, max_mb, "the video")
+    is_mp4 = data[4:8] == b"ftyp" and data[8:12] not in _PICTURES_IN_MP4
+    is_webm = data.startswith(b"\x1a\x45\xdf\xa3")
+    if not (is_mp4 or is_webm or data.startswith((b"GIF87a", b"GIF89a"))):
+        raise UnsupportedFormat(f"these {len(data)} bytes are none of {VIDEO_FORMATS}; send one of those")
 
 
 def read_text(data: bytes, max_mb: int) -> bytes:

@@ -4,13 +4,14 @@ No transaction is open while the model works.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.resources_pb2 import Data
 from clarifai_grpc.grpc.api.status import status_pb2
 
-from luthier.catalog.model_type import model_type
+from luthier.catalog.model_type import input_kind_of
 from luthier.errors import (
     InvalidPredictRequest,
     LuthierError,
@@ -30,6 +31,7 @@ from luthier.rpcs.ids import new_id
 from luthier.rpcs.model_lookup import model_of, version_of
 from luthier.rpcs.model_message import brief_model
 from luthier.rpcs.prediction_settings import PredictionSettings, settings_for
+from luthier.settings import Settings
 from luthier.store import models, versions
 from luthier.store.database import Connection, now
 from luthier.store.models import ModelRow
@@ -49,11 +51,11 @@ def PostModelOutputs(ctx: Context, request: service_pb2.PostModelOutputsRequest)
         if _asks_for_signatures(request.inputs):
             return _no_signatures(request.inputs[0])
         version = _trained(connection, model, request.version_id or request.model.model_version.id)
-    settings = _settings(ctx, version, request.model.model_version.output_info)
+    settings = _settings(ctx, version, _asked_of(request.model))
     contents = with_bytes(ctx, request.inputs)
-    kind = model_type(version.model_type).input_fields[0]
-    checked = attempt(contents, lambda sent: _content(sent, kind, ctx.settings.max_input_mb))
-    answers = _predicted(ctx, version, settings, kind, checked)
+    kind = input_kind_of(version.model_type, version.template)
+    checked = attempt(contents, lambda sent: _content(sent, kind, ctx.settings))
+    answers = _predicted(ctx, version, settings, checked)
     outputs = [_output(model, version, sent, answer) for sent, answer in zip(request.inputs, answers, strict=True)]
     return service_pb2.MultiOutputResponse(status=_whole_status(answers), outputs=outputs)
 
@@ -95,26 +97,42 @@ def _not_trained(version: Version) -> LuthierError:
     return TrainingFailed(f"version {version.id} cannot predict: {version.details}")
 
 
+def _asked_of(model: resources_pb2.Model) -> resources_pb2.OutputInfo:
+    """What a call wants of its predictions: guides send it with the model, the SDK with its version."""
+    asked = resources_pb2.OutputInfo()
+    asked.CopyFrom(model.output_info)
+    asked.MergeFrom(model.model_version.output_info)
+    return asked
+
+
 def _settings(ctx: Context, version: Version, asked: resources_pb2.OutputInfo) -> PredictionSettings:
     stored = resources_pb2.ModelVersion.FromString(version.message).output_info
     return settings_for(stored, asked, version.request["concepts"], ctx.settings.max_concepts_per_model)
 
 
-def _content(sent: resources_pb2.Input | LuthierError, kind: str, max_mb: int) -> bytes:
-    """The bytes of what one input holds, "image" or "text"; of a picture only the header is read here."""
+@dataclass(frozen=True)
+class _Content:
+    kind: str  # image, text, video
+    data: bytes
+
+
+def _content(sent: resources_pb2.Input | LuthierError, kind: str, settings: Settings) -> _Content:
+    """What one input holds, for a model that reads `kind`; of pictures and videos only the header is read here."""
     if isinstance(sent, LuthierError):
         raise sent
     kinds = [name for name in ("image", "text", "video", "audio") if sent.data.HasField(name)]
     if not kinds:
         raise InvalidPredictRequest(f"data.{kind} is missing; {_TO_SEND[kind]}")
+    if kinds == ["video"] and kind == "image":
+        media.read_video(sent.data.video.base64, settings.max_video_mb)
+        return _Content("video", sent.data.video.base64)
     if kinds != [kind]:
-        reads = {"image": "pictures", "text": "texts"}[kind]
+        reads = {"image": "pictures and videos", "text": "texts"}[kind]
         raise UnsupportedFormat(f"data holds {' and '.join(kinds)}; this model reads {reads}: send data.{kind} alone")
     if kind == "text":
-        return media.read_text(sent.data.text.raw.encode(), max_mb)
-    data: bytes = sent.data.image.base64
-    media.read_image(data, max_mb)
-    return data
+        return _Content(kind, media.read_text(sent.data.text.raw.encode(), settings.max_input_mb))
+    media.read_image(sent.data.image.base64, settings.max_input_mb)
+    return _Content(kind, sent.data.image.base64)
 
 
 _TO_SEND = {
@@ -124,13 +142,20 @@ _TO_SEND = {
 
 
 def _predicted(
-    ctx: Context, version: Version, settings: PredictionSettings, kind: str, checked: Sequence[bytes | LuthierError]
+    ctx: Context, version: Version, settings: PredictionSettings, checked: Sequence[_Content | LuthierError]
 ) -> list[Data | LuthierError]:
     """An answer or error for each input, in order. Raises ModelLoading, ModelBusy and PredictionFailed for all."""
-    good = [item for item in checked if isinstance(item, bytes)]
+    good = [item for item in checked if isinstance(item, _Content)]
     folder = ctx.settings.runs_folder / version.run_folder
-    values = iter(ctx.predictors.predict(folder, version.checkpoint, kind, good, WAIT_SECONDS) if good else ())
-    return [item if isinstance(item, LuthierError) else _answer(next(values), version, settings) for item in checked]
+    found = {}
+    for kind in dict.fromkeys(item.kind for item in good):
+        parts = [item.data for item in good if item.kind == kind]
+        options = {"video": {"sample_ms": settings.sample_ms}, "text": settings.writing}.get(kind, {})
+        found[kind] = iter(ctx.predictors.predict(folder, version.checkpoint, kind, parts, WAIT_SECONDS, options))
+    return [
+        item if isinstance(item, LuthierError) else _answer(next(found[item.kind]), version, settings)
+        for item in checked
+    ]
 
 
 def _answer(found: dict[str, Any], version: Version, settings: PredictionSettings) -> Data | LuthierError:
@@ -160,10 +185,12 @@ def _output(
 ) -> resources_pb2.Output:
     output = resources_pb2.Output(id=new_id(), created_at=timestamp(now()), model=brief_model(model, version))
     output.input.id = sent.id or new_id()
-    if sent.data.image.base64:
-        output.input.data.image.base64 = ECHO
-    if sent.data.image.url:
-        output.input.data.image.url = shown_url(sent.data.image.url)
+    for kind in ("image", "video"):
+        content, echo = getattr(sent.data, kind), getattr(output.input.data, kind)
+        if content.base64:
+            echo.base64 = ECHO
+        if content.url:
+            echo.url = shown_url(content.url)
     if isinstance(answer, LuthierError):
         output.status.CopyFrom(status_of_error(answer))
         return output

@@ -1,4 +1,6 @@
-"""Which concepts a prediction returns: max_concepts, min_value, select_concepts, and detection_threshold of regions.
+"""Which concepts a prediction returns: max_concepts, min_value, select_concepts, and detection_threshold of regions;
+
+and of a video how many milliseconds lie between the frames that are looked at, sample_ms.
 
 Next: `answers`, which applies them.
 
@@ -8,16 +10,19 @@ output_info.params or in output_info.output_config; the latter, where 0 and [] m
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clarifai_grpc.grpc.api import resources_pb2
 
 from luthier.errors import InvalidPredictRequest, shown
+from luthier.rpcs.generation_options import options_in
 from luthier.rpcs.struct_values import plain
 
-NAMES = ("max_concepts", "min_value", "select_concepts", "detection_threshold")
+NAMES = ("max_concepts", "min_value", "select_concepts", "detection_threshold", "sample_ms")
 DEFAULTS: dict[str, Any] = {"max_concepts": 20, "min_value": 0, "select_concepts": []}
+SAMPLE_MS = (100, 60_000)  # smallest and largest
+DEFAULT_SAMPLE_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class PredictionSettings:
     min_value: float  # 0..1; concepts below it are left out
     selected: frozenset[str]  # ids; empty: all
     detection_threshold: float = 0.0  # 0..1; regions below it are left out
+    sample_ms: int = DEFAULT_SAMPLE_MS  # of a video, between the frames that are predicted
+    writing: Mapping[str, Any] = field(default_factory=dict)  # of a text generator, see `generation_options`
 
     def wants(self, concept: Mapping[str, str], value: float) -> bool:
         """Whether a region of that concept and value is returned."""
@@ -57,6 +64,8 @@ def settings_for(
         min_value=_share("min_value", given["min_value"]),
         selected=_selected(given["select_concepts"], concepts),
         detection_threshold=_share("detection_threshold", given.get("detection_threshold", 0.0)),
+        sample_ms=_sample_ms(given.get("sample_ms", DEFAULT_SAMPLE_MS)),
+        writing=options_in(plain(stored.params)) | options_in(plain(asked.params)),
     )
 
 
@@ -70,7 +79,7 @@ def to_store(
     """
     settings_for(resources_pb2.OutputInfo(), sent, concepts, most_concepts)
     kept = resources_pb2.OutputInfo()
-    kept.params.update({**DEFAULTS, **_given(sent)})
+    kept.params.update({**DEFAULTS, **_given(sent), **options_in(plain(sent.params))})
     kept.output_config.concepts_mutually_exclusive = sent.output_config.concepts_mutually_exclusive
     return kept
 
@@ -83,6 +92,8 @@ def _given(info: resources_pb2.OutputInfo) -> dict[str, Any]:
         given["max_concepts"] = config.max_concepts
     if config.min_value:
         given["min_value"] = config.min_value
+    if config.sample_ms:
+        given["sample_ms"] = config.sample_ms
     if config.select_concepts:
         given["select_concepts"] = [{"id": one.id, "name": one.name} for one in config.select_concepts]
     return given
@@ -91,6 +102,13 @@ def _given(info: resources_pb2.OutputInfo) -> dict[str, Any]:
 def _max_concepts(value: Any, most: int) -> int:
     if not _number(value) or value != int(value) or not 1 <= value <= most:
         raise InvalidPredictRequest(f"max_concepts is {shown(value)}; give a whole number from 1 to {most}")
+    return int(value)
+
+
+def _sample_ms(value: Any) -> int:
+    least, most = SAMPLE_MS
+    if not _number(value) or value != int(value) or not least <= value <= most:
+        raise InvalidPredictRequest(f"sample_ms is {shown(value)}; give a whole number from {least} to {most}")
     return int(value)
 
 

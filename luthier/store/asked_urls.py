@@ -17,7 +17,7 @@ WAITING = 0
 
 
 def ask(connection: Connection, user: str, wanted: Sequence[tuple[str, Url]]) -> list[int]:
-    """(image or text, URL) each, with the job that fetches them; returns their seqs, in order."""
+    """(image, text or video; URL) each, with the job that fetches them; returns their seqs, in order."""
     seqs = []
     for kind, url in wanted:
         row = {"kind": kind, "url": url.text, "status": WAITING, "details": "", "blob": "", "created_at": now()}

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from luthier.data import video
 from luthier.data.formats import identify
 from luthier.errors import DiskFull, DownloadFailed, InvalidBytes, InvalidInput, LuthierError
 from luthier.store import asked_urls, fetches, jobs, urls
@@ -152,9 +153,10 @@ class FetchJob:
 
     def _fetched(self, work: Work, row: ToFetch, host: str) -> Fetched:
         try:
-            data = self._fetcher.fetch(urls.parse(row.url), work.lease.check)
-            found, data = (identify(data), data) if row.kind == "image" else (TEXT, _text(data))
-            status = PENDING_INPUT if row.kind == "image" else GOOD_INPUT  # a text has nothing to decode
+            most_mb = work.settings.max_video_mb if row.kind == "video" else None
+            data = self._fetcher.fetch(urls.parse(row.url), work.lease.check, most_mb=most_mb)
+            found, data = _recognised(row.kind, data)
+            status = PENDING_INPUT if row.kind == "image" else GOOD_INPUT  # of others nothing is decoded here
             return Fetched(row.seq, status, "", work.blobs.put(data), len(data), found)
         except DiskFull:  # no fault of the URL's: the job is tried again
             raise
@@ -167,6 +169,13 @@ class FetchJob:
         with work.database.write() as connection:
             jobs.require(connection, work.job)
             self._ledger.write(connection, work.job, ready)
+
+
+def _recognised(kind: str, data: bytes) -> tuple[str, bytes]:
+    """The format and the content of what came for a picture, a video or a text."""
+    if kind == "text":
+        return TEXT, _text(data)
+    return (video.identify(data[:64]) if kind == "video" else identify(data)), data
 
 
 def _text(data: bytes) -> bytes:

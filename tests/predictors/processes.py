@@ -1,5 +1,6 @@
 """A predictors process of its own, which starts `fake_model` instead of the engine; and looking after processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,17 +13,19 @@ from luthier.predictors.client import PredictorsClient
 ROOT = Path(__file__).parent.parent.parent
 FAKE = "tests.predictors.fake_model"
 START = """
-import logging, sys
+import json, logging, sys
 from pathlib import Path
 from luthier.predictors.server import run
 from luthier.settings import Settings
 logging.basicConfig(level="INFO")
-run(Settings(data_dir=Path(sys.argv[1]), loaded_models=2), lambda: print("ready", flush=True), sys.argv[2])
+settings = Settings(data_dir=Path(sys.argv[1]), loaded_models=2, **json.loads(sys.argv[3]))
+run(settings, lambda: print("ready", flush=True), sys.argv[2])
 """
 
 
 class Predictors:
-    def __init__(self, data: Path, module: str = FAKE) -> None:
+    def __init__(self, data: Path, module: str = FAKE, **settings: object) -> None:
+        self.settings = settings
         self.data = data
         self.module = module
         self.socket = data / "predictors.sock"
@@ -32,7 +35,7 @@ class Predictors:
     def start(self) -> None:
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, str(self.data), self.module],
+            [sys.executable, "-c", START, str(self.data), self.module, json.dumps(self.settings)],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"},
         )

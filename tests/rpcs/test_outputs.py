@@ -1,6 +1,6 @@
 """PostModelOutputs with a fake predictors process that answers fixed values and remembers what it was asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,16 @@ class FakePredictors:
         self.asked: list[tuple[Path, str, str, list[bytes]]] = []
 
     def predict(
-        self, run_folder: Path, checkpoint: str, kind: str, parts: Sequence[bytes], wait_seconds: float = 20.0
+        self,
+        run_folder: Path,
+        checkpoint: str,
+        kind: str,
+        parts: Sequence[bytes],
+        wait_seconds: float = 20.0,
+        options: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         self.asked.append((run_folder, checkpoint, kind, list(parts)))
+        self.options = dict(options or {})
         for answer in self.answers:
             if isinstance(answer, LuthierError):
                 raise answer
@@ -188,6 +195,66 @@ def test_pictures_by_url(ctx: Context, trained: str) -> None:
     assert fake.asked[0][3] == [PICTURE, PICTURE]
     assert answer.outputs[0].input.data.image.url == "https://h.example/a?sig=***"
     assert "http or https" in answer.outputs[3].status.details
+
+
+def video(data: bytes = b"GIF89a and so on") -> resources_pb2.Input:
+    return resources_pb2.Input(data=resources_pb2.Data(video=resources_pb2.Video(base64=data)))
+
+
+FRAMES = {
+    "frames": [
+        {"index": 0, "time_ms": 0, "number": 0, "values": [0.25, 0.75]},
+        {"index": 1, "time_ms": 500, "number": 12, "values": [0.9, 0.1]},
+    ]
+}
+
+
+def test_a_video_has_an_answer_for_each_frame(ctx: Context, trained: str) -> None:
+    ctx, fake = with_predictors(ctx, FRAMES)
+    output = PostModelOutputs(ctx, request_of(video())).outputs[0]
+    assert (output.status.code, output.input.data.video.base64) == (10000, b"true")
+    times = [(frame.frame_info.index, frame.frame_info.time, frame.frame_info.number) for frame in output.data.frames]
+    assert times == [(0, 0, 0), (1, 500, 12)]
+    assert [frame.data.concepts[0].id for frame in output.data.frames] == ["dog", "cat"]
+    assert (fake.asked[0][2], fake.options) == ("video", {"sample_ms": 1000})
+
+
+def test_sample_ms_where_the_guides_and_the_sdk_send_it(ctx: Context, trained: str) -> None:
+    ctx, fake = with_predictors(ctx, FRAMES)
+    for place in ("output_info", "model_version.output_info"):
+        request = request_of(video())
+        info = request.model.output_info if place == "output_info" else request.model.model_version.output_info
+        info.output_config.sample_ms = 500
+        PostModelOutputs(ctx, request)
+        assert fake.options == {"sample_ms": 500}
+    info.output_config.sample_ms = 99
+    with pytest.raises(InvalidPredictRequest, match="sample_ms is 99; give a whole number from 100 to 60000"):
+        PostModelOutputs(ctx, request)
+
+
+def test_videos_and_pictures_in_one_call(ctx: Context, trained: str) -> None:
+    ctx, fake = with_predictors(ctx, {"values": [0.25, 0.75], **FRAMES})
+    answer = PostModelOutputs(ctx, request_of(video(), picture(), video(b"<html>"), video(b"")))
+    assert [output.status.code for output in answer.outputs] == [10000, 10000, 30101, 30300]
+    assert "none of MP4, WebM, animated GIF" in answer.outputs[2].status.details
+    assert [(kind, len(parts)) for _, _, kind, parts in fake.asked] == [("video", 1), ("image", 1)]
+
+
+def test_a_video_over_the_limit(ctx: Context, trained: str) -> None:
+    ctx, _ = with_predictors(ctx, FRAMES)
+    ctx = replace(ctx, settings=replace(ctx.settings, max_video_mb=1))
+    answer = PostModelOutputs(ctx, request_of(video(b"GIF89a" + bytes(1 << 20))))
+    assert answer.outputs[0].status.code == 30105 and "at most 1 MiB" in answer.outputs[0].status.details
+
+
+def test_videos_by_url(ctx: Context, trained: str) -> None:
+    ctx, fake = with_predictors(ctx, FRAMES)
+    sent = resources_pb2.Input(data=resources_pb2.Data(video=resources_pb2.Video(url="https://h.example/a")))
+    with worker(ctx, a=b"GIF89a and so on"):
+        output = PostModelOutputs(ctx, request_of(sent)).outputs[0]
+    assert (output.status.code, len(output.data.frames)) == (10000, 2)
+    assert output.input.data.video.url == "https://h.example/a"
+    assert fake.asked[0][3] == [b"GIF89a and so on"]
 
 
 def test_a_picture_that_the_model_process_cannot_decode(ctx: Context, trained: str) -> None:

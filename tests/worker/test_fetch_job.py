@@ -225,7 +225,7 @@ def test_a_full_disk_is_no_fault_of_the_url(
 def test_what_cannot_be_fetched_at_all_does_not_stay_pending(
     world: World, web: Web, start_worker: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*given: Any) -> bytes:
+    def broken(*given: Any, **named: Any) -> bytes:
         raise RuntimeError("a mistake of ours")
 
     monkeypatch.setattr(Fetcher, "fetch", broken)
@@ -265,6 +265,19 @@ def test_what_a_call_waits_for_comes_before_a_long_list(
     assert (text.status, world.blobs.read(text.blob)) == (30000, b"hello")
     with world.database.read() as connection:
         assert set(connection.execute(select(asked_urls_table.c.url)).scalars()) == {""}
+
+
+def test_videos_that_a_call_waits_for_may_be_larger_than_pictures(world: World, web: Web, start_worker: Start) -> None:
+    film = b"GIF89a" + bytes(1 << 20)
+    web.pages = {"film": answer(film), "page": answer(b"<html>")}
+    start_worker()
+    wanted = [("video", "film"), ("image", "film?1"), ("video", "page")]
+    with world.database.write() as connection:
+        seqs = asked_urls.ask(connection, "eve", [(kind, urls.parse(web.url(path))) for kind, path in wanted])
+    found = world.until(lambda: len(f := answered(world, seqs)) == 3 and f)
+    video, picture, page = (found[seq] for seq in seqs)
+    assert (video.status, world.blobs.read(video.blob)) == (30000, film)
+    assert (picture.status, page.status) == (47103, 30101)
 
 
 def answered(world: World, seqs: list[int]) -> dict[int, Fetched]:

@@ -60,40 +60,43 @@ class Fetcher:
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._rules = urls.rules(settings)
-        self._most_bytes = settings.max_input_mb * 1024 * 1024
+        self._most_mb = settings.max_input_mb
         self._limits = limits or Limits()
         self._resolve = resolve
         self._dial = dial
         self._trust = trust or ssl.create_default_context()
 
-    def fetch(self, url: Url, check: Callable[[], None] = lambda: None) -> bytes:
-        """The bytes behind a URL, at least one. `check` is called several times a second and may raise.
+    def fetch(self, url: Url, check: Callable[[], None] = lambda: None, *, most_mb: int | None = None) -> bytes:
+        """The bytes behind a URL, from one to `most_mb` MiB, which is max_input_mb where it is not given.
+
+        `check` is called several times a second and may raise.
 
         Raises InvalidUrl for what may not be asked, NoAddress, DownloadTooLarge, DownloadFailed for anything else.
         """
         clock = Clock(time.monotonic() + self._limits.total, check)
+        most_bytes = (most_mb or self._most_mb) * 1024 * 1024
         before: Url | None = None
         for _ in range(MOST_REDIRECTS + 1):
-            answer = self._checked_and_asked(url, before, clock)
+            answer = self._checked_and_asked(url, before, clock, most_bytes)
             if answer.status not in REDIRECTS:
                 return _content(url, answer)
             before, url = url, _next(url, answer)
         raise DownloadFailed(f"more than {MOST_REDIRECTS} redirects")
 
-    def _checked_and_asked(self, url: Url, before: Url | None, clock: Clock) -> Answer:
+    def _checked_and_asked(self, url: Url, before: Url | None, clock: Clock, most_bytes: int) -> Answer:
         """A redirect to what may not be asked is the fault of the server that sent it."""
         try:
             self._rules.check(url, redirected_from=before)
-            return self._ask(url, clock)
+            return self._ask(url, clock, most_bytes)
         except InvalidUrl as error:
             if before is None:
                 raise
             raise DownloadFailed(f"{before.authority} redirects: {error.details}") from error
 
-    def _ask(self, url: Url, clock: Clock) -> Answer:
+    def _ask(self, url: Url, clock: Clock, most_bytes: int) -> Answer:
         try:
             with contextlib.closing(self._connect(url, clock)) as connection:
-                return get(connection, url, clock, self._limits.first_byte, self._most_bytes)
+                return get(connection, url, clock, self._limits.first_byte, most_bytes)
         except LuthierError:
             raise
         except ssl.SSLCertVerificationError as error:
