@@ -21,7 +21,17 @@ MAY_IMPORT = {
     "engine": {"runs", "catalog", "data", "errors"},
     "store": {"settings", "errors"},
     "predictors": {"runs", "catalog", "errors", "settings"},
-    "worker": {"store", "runs", "catalog", "data", "wire.exported", "wire.imported", "errors", "settings"},
+    "worker": {
+        "store",
+        "runs",
+        "catalog",
+        "data",
+        "predictors.client",
+        "wire.exported",
+        "wire.imported",
+        "errors",
+        "settings",
+    },
     "rpcs": {"store", "catalog", "predictors.client", "wire", "errors", "settings"},
     "api": {"rpcs", "store", "predictors.client", "wire", "errors", "settings"},
     "commands": {

@@ -1,7 +1,9 @@
-"""Searching annotations by what is known of them and of their inputs. Next: `store/annotation_search`.
+"""Searching annotations by what is known of them and of their inputs. Next: `store/annotation_search`, `likeness`.
 
-Ranking by likeness needs an embedding of every region, which this version does not make: a rank is refused.
+Ranks compare whole pictures: an annotation is as like as its input is.
 """
+
+from collections.abc import Sequence
 
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.message import Message
@@ -9,15 +11,18 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from luthier.errors import InvalidRequest, shown
-from luthier.rpcs import codes
+from luthier.rpcs import codes, likeness
 from luthier.rpcs.annotation_message import shown_annotations
-from luthier.rpcs.context import Context, app_of, page_of
+from luthier.rpcs.context import Context, Page, app_of, page_of
 from luthier.rpcs.input_message import shown_inputs
+from luthier.rpcs.likeness import Ranking
 from luthier.rpcs.patching import check_metadata
 from luthier.store import annotation_search, inputs
 from luthier.store.annotation_search import Filter, Judge
 from luthier.store.annotations import AnnotationRow
+from luthier.store.database import Connection
 from luthier.store.input_filter import LabelIs
+from luthier.store.resources import AppRow
 
 MOST_FILTERS = 32
 MOST_NAMES = 100  # concepts or datasets in one filter
@@ -31,7 +36,8 @@ _ANNOTATION_FIELDS = ("id", "input_id", "user_id", "annotation_info")
 def PostAnnotationsSearches(
     ctx: Context, request: service_pb2.PostAnnotationsSearchesRequest
 ) -> service_pb2.MultiSearchResponse:
-    """Annotations that pass every filter, the inputs' own too, in order of creation, each with its input.
+    """Annotations that pass every filter, the inputs' own too, in order of creation, each with its input; with ranks
+    those of pictures, the best first.
 
     Within a filter everything must hold; `negate` turns it round. A concept needs its value: 1 positive, 0 negative
     (over REST 1 where none is given), and is found on whole inputs and on regions. Structs must hold what is given.
@@ -39,15 +45,35 @@ def PostAnnotationsSearches(
     page, filters = page_of(request.pagination), _filters_of(request.searches)
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
-        rows = annotation_search.page(connection, app.seq, filters, page.offset, page.limit)
+    search = request.searches[0]
+    ranking = likeness.prepared(ctx, app, search) if likeness.is_asked(search) else None
+    with ctx.database.read() as connection:
+        if ranking:
+            rows, scores = _ranked(ctx, connection, app, ranking, filters, page)
+        else:
+            rows = annotation_search.page(connection, app.seq, filters, page.offset, page.limit)
+            scores = {row.input: 1.0 for row in rows}
         found = shown_annotations(ctx, connection, app, rows)
         seqs = sorted({row.input for row in rows})
         their = list(inputs.rows_of(connection, seqs).values()) if seqs else []
         of = {row.seq: one for row, one in zip(their, shown_inputs(ctx, connection, app, their), strict=True)}
     ids = {"user_id": app.user_id, "app_id": app.id}
     pairs = zip(rows, found, strict=True)
-    hits = [resources_pb2.Hit(score=1.0, input=of[row.input], annotation=one, **ids) for row, one in pairs]
+    hits = [
+        resources_pb2.Hit(score=scores[row.input], input=of[row.input], annotation=one, **ids) for row, one in pairs
+    ]
     return service_pb2.MultiSearchResponse(hits=hits)
+
+
+def _ranked(
+    ctx: Context, connection: Connection, app: AppRow, ranking: Ranking, filters: Sequence[Filter], page: Page
+) -> tuple[list[AnnotationRow], dict[int, float]]:
+    """A page of the annotations of pictures, best first, and the scores of inputs."""
+    passing = annotation_search.every(connection, app.seq, filters)
+    scores = ranking.scores(ctx, connection)
+    best = sorted((pair for pair in passing if pair[1] in scores), key=lambda pair: -scores[pair[1]])
+    numbers = [seq for seq, _ in best[page.offset : page.offset + page.limit]]
+    return annotation_search.of_numbers(connection, app.seq, numbers), scores
 
 
 def _filters_of(searches: list[resources_pb2.Search]) -> list[Filter]:
@@ -59,10 +85,6 @@ def _filters_of(searches: list[resources_pb2.Search]) -> list[Filter]:
             raise InvalidRequest(f"searches.{field} is not served; leave it out")
     if search.query.ands:
         raise InvalidRequest("searches.query.ands is the old form; send searches.query.filters")
-    if any(rank.annotation.ListFields() or rank.negate for rank in search.query.ranks):
-        raise InvalidRequest(
-            "searches.query.ranks: ranking is not served by this version of Luthier; send filters alone"
-        )
     if len(search.query.filters) > MOST_FILTERS:
         raise InvalidRequest(f"searches.query.filters holds {len(search.query.filters)}; at most {MOST_FILTERS}")
     return [_filter_of(one) for one in search.query.filters if not _is_empty(one)]

@@ -1,6 +1,6 @@
-"""Searching inputs by what is known of them: labels, datasets, statuses, texts, metadata. Next: `input_judges`.
+"""Searching inputs by what is known of them: labels, datasets, statuses, texts, metadata; and by likeness.
 
-Ranking by likeness needs an embedding of every input, which this version does not make: a rank is refused.
+Next: `input_judges` for what only a look at an input tells, `likeness` for ranks.
 """
 
 import math
@@ -10,11 +10,11 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.message import Message
 
 from luthier.errors import InvalidRequest, shown
-from luthier.rpcs import codes, input_judges
-from luthier.rpcs.context import Context, app_of, page_of
+from luthier.rpcs import codes, input_judges, likeness
+from luthier.rpcs.context import Context, Page, app_of, page_of
 from luthier.rpcs.input_message import shown_inputs
 from luthier.rpcs.patching import check_metadata
-from luthier.store import input_search
+from luthier.store import input_search, inputs
 from luthier.store.input_filter import Filter, Judge, LabelIs
 
 MOST_FILTERS = 32
@@ -27,13 +27,15 @@ _KINDS = ("image", "text", "audio", "video")
 
 
 def PostInputsSearches(ctx: Context, request: service_pb2.PostInputsSearchesRequest) -> service_pb2.MultiSearchResponse:
-    """Inputs that pass every filter, in order of creation, each with the score 1.
+    """Inputs that pass every filter, in order of creation, each with the score 1; with ranks pictures, the best first.
 
     Within a filter everything must hold, of several datasets or kinds one, of several metadata keys one; `negate` turns
     it round. A concept needs its value: 1 positive, 0 negative (over REST 1 where none is given); a region's counts as
     well. A text is looked for in texts, letter case ignored.
     """
     page, filters = page_of(request.pagination), _filters_of(ctx, request)
+    if likeness.is_asked(request.searches[0]):
+        return _ranked(ctx, request, page, filters)
     with ctx.database.read() as connection:
         app = app_of(ctx, connection, request.user_app_id)
         if request.only_count:
@@ -45,24 +47,43 @@ def PostInputsSearches(ctx: Context, request: service_pb2.PostInputsSearchesRequ
     return service_pb2.MultiSearchResponse(hits=hits)
 
 
+def _ranked(
+    ctx: Context, request: service_pb2.PostInputsSearchesRequest, page: Page, filters: Sequence[Filter]
+) -> service_pb2.MultiSearchResponse:
+    with ctx.database.read() as connection:
+        app = app_of(ctx, connection, request.user_app_id)
+    ranking = likeness.prepared(ctx, app, request.searches[0])
+    with ctx.database.read() as connection:
+        among = input_search.every(connection, app.seq, filters) if filters else None
+        if request.only_count:
+            total = len(ranking.scores(ctx, connection, among))
+            return service_pb2.MultiSearchResponse(hit_counts=[resources_pb2.HitCount(estimated_total=total)])
+        best = ranking.first(ctx, connection, page.offset + page.limit, among)[page.offset :]
+        rows = inputs.rows_of(connection, [one.input for one in best]) if best else {}
+        there = [one for one in best if one.input in rows]
+        found = shown_inputs(ctx, connection, app, [rows[one.input] for one in there])
+    ids = {"user_id": app.user_id, "app_id": app.id}
+    pairs = zip(there, found, strict=True)
+    return service_pb2.MultiSearchResponse(
+        hits=[resources_pb2.Hit(score=one.score, input=shown, **ids) for one, shown in pairs]
+    )
+
+
 def _filters_of(ctx: Context, request: service_pb2.PostInputsSearchesRequest) -> list[Filter]:
     if len(request.searches) != 1:
         raise InvalidRequest(f"searches holds {len(request.searches)} searches; send exactly one")
-    return filters_of(ctx, request.searches[0])
+    return filters_of(ctx, request.searches[0], ranked=True)
 
 
-def filters_of(ctx: Context, search: resources_pb2.Search) -> list[Filter]:
-    """What a search asks for; raises InvalidRequest for what is not served."""
+def filters_of(ctx: Context, search: resources_pb2.Search, *, ranked: bool = False) -> list[Filter]:
+    """What a search asks for; raises InvalidRequest for what is not served: ranks, unless `ranked` says so."""
     for field in ("save", "as_of"):
         if any(sent.name == field for sent, _ in search.ListFields()):
             raise InvalidRequest(f"searches.{field} is not served; leave it out")
     if search.query.ands:
         raise InvalidRequest("searches.query.ands is the old form; send searches.query.filters")
-    if any(rank.annotation.ListFields() or rank.negate for rank in search.query.ranks):
-        raise InvalidRequest(
-            "searches.query.ranks: ranking by image, text or concept is not served by this version of Luthier; "
-            "send filters alone"
-        )
+    if not ranked and likeness.is_asked(search):
+        raise InvalidRequest("searches.query.ranks: this call takes every input that passes; send filters alone")
     if len(search.query.filters) > MOST_FILTERS:
         raise InvalidRequest(f"searches.query.filters holds {len(search.query.filters)}; at most {MOST_FILTERS}")
     concepts = sum(len(one.annotation.data.concepts) for one in search.query.filters)

@@ -50,6 +50,19 @@ def page(connection: Connection, app: int, filters: Sequence[Filter], offset: in
     return list(islice(_matching(connection, app, filters), offset, offset + limit))
 
 
+def every(connection: Connection, app: int, filters: Sequence[Filter]) -> list[tuple[int, int]]:
+    """(number of the annotation, number of its input) of all that pass, in order of creation."""
+    if any(one.judge for one in filters):
+        return [(row.seq, row.input) for row in _matching(connection, app, filters)]
+    return annotations.numbers_where(connection, app, [_turned(app, one) for one in filters])
+
+
+def of_numbers(connection: Connection, app: int, numbers: Sequence[int]) -> list[AnnotationRow]:
+    """In the order of the numbers; what is not there any more is left out."""
+    found = {row.seq: row for row in annotations.where(connection, app, [table.c.seq.in_(numbers)])}
+    return [found[number] for number in numbers if number in found]
+
+
 def _matching(connection: Connection, app: int, filters: Sequence[Filter]) -> Iterator[AnnotationRow]:
     """A negated filter with a judge is decided here as a whole; so SQL tells which rows are all the rest of it."""
     judged = [one for one in filters if one.judge]

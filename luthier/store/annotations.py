@@ -163,6 +163,14 @@ def where(
     return _rows(connection, query.offset(offset).limit(limit) if limit >= 0 else query)
 
 
+def numbers_where(connection: Connection, app: int, conditions: Sequence[ColumnElement[bool]]) -> list[tuple[int, int]]:
+    """(seq, seq of the input) of those that `where` would give."""
+    table, inputs = tables.annotations, tables.inputs
+    query = select(table.c.seq, table.c.input).join(inputs, inputs.c.seq == table.c.input)
+    found = connection.execute(query.where(table.c.app == app, *conditions).order_by(table.c.seq))
+    return [(seq, input) for seq, input in found]
+
+
 def labels_of(connection: Connection, annotations: Sequence[int]) -> dict[int, list[Label]]:
     """By the annotation's seq, in the order in which their concepts were made."""
     return _labels(connection, tables.labels.c.annotation.in_(annotations), "annotation")

@@ -36,6 +36,13 @@ def count(connection: Connection, app: int, filters: Sequence[Filter]) -> int:
     return int(connection.execute(select(func.count()).select_from(found)).scalar_one())
 
 
+def every(connection: Connection, app: int, filters: Sequence[Filter]) -> list[int]:
+    """The numbers of all inputs that pass."""
+    if any(one.judge for one in filters):
+        return [row.seq for row in _matching(connection, app, filters)]
+    return list(connection.execute(input_streams.numbers(connection, app, filters)).scalars())
+
+
 def numbers_after(connection: Connection, app: int, filters: Sequence[Filter], after: int, limit: int) -> list[int]:
     """Of the inputs that pass the next `limit` behind input number `after`, for who walks over them all."""
     if any(one.judge for one in filters):

@@ -207,7 +207,7 @@ import_items = Table(  # what became of each item
 
 asked_urls = _table(  # URLs whose bytes a call waits for; it removes them
     "asked_urls",
-    Column("kind", String(8), nullable=False),  # image or text
+    Column("kind", String(8), nullable=False),  # image, text or video
     Column("url", Text, nullable=False),  # "" as soon as it is answered
     Column("status", Integer, nullable=False),  # 0 waiting; 30000 or 30001: `blob` is there; else the error's wire code
     Column("details", Note, nullable=False),
@@ -353,6 +353,16 @@ model_versions = _table(
     Index("model_versions_by_model", "model", "seq"),
 )
 
+vectors = _table(  # what a trained embedder has made of pictures, for searches by likeness
+    "vectors",
+    _in("model_versions", "version"),
+    _in("inputs", "input", index=True),
+    Column("width", Integer, nullable=False),  # numbers in the vector; 0: none could be made
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian, of length 1 together
+    UniqueConstraint("version", "input"),
+    Index("vectors_by_version", "version", "seq", "width"),
+)
+
 log_chunks = _table(  # the training log, as text appended piece by piece
     "log_chunks",
     _in("model_versions", "version"),
@@ -362,7 +372,7 @@ log_chunks = _table(  # the training log, as text appended piece by piece
 
 jobs = _table(
     "jobs",
-    Column("kind", String(16), nullable=False),  # ingest, fetch, snapshot, export, calibration, training
+    Column("kind", String(16), nullable=False),  # ingest, fetch, snapshot, export, vectors, calibration …
     Column("lane", String(16), nullable=False),  # data or training: a worker runs each lane by itself
     Column("priority", Integer, nullable=False, default=0),  # higher first, then in order of seq
     Column("state", String(12), nullable=False),  # see jobs.State

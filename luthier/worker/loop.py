@@ -18,6 +18,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from luthier.errors import LuthierError
+from luthier.predictors.client import PredictorsClient
 from luthier.runs.launch import ENGINE, Standby
 from luthier.settings import Settings
 from luthier.store import calibrations, devices, jobs
@@ -37,6 +38,7 @@ from luthier.worker.ingest_job import IngestJob
 from luthier.worker.lease import Interrupted, Lease, Why
 from luthier.worker.snapshot_job import SnapshotJob
 from luthier.worker.training_job import TrainingJob
+from luthier.worker.vectors_job import VectorsJob
 from luthier.worker.work import Work
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class Worker:
         """Starts every lane; returns at once."""
         self.settings.runs_folder.mkdir(parents=True, exist_ok=True)
         lanes = [Lane("data", ("ingest",)), Lane("data", ("snapshot",)), Lane("data", ("export",))]
-        lanes += [Lane("data", ("import",))]
+        lanes += [Lane("data", ("import",)), Lane("data", ("vectors",))]
         lanes += [Lane("data", ("fetch",), IDLE_SECONDS * FETCH_LANES / 2)] * FETCH_LANES
         lanes += [Lane("data", ("fetch_now",))] * NOW_LANES
         lanes += [Lane("training", ())] * self.settings.training_slots
@@ -154,6 +156,7 @@ class Worker:
             "snapshot": SnapshotJob,
             "export": ExportJob,
             "import": ImportJob,
+            "vectors": lambda: VectorsJob(PredictorsClient(settings.predictors_socket)),
         }
         training: dict[str, Callable[[], Kind]] = {"training": TrainingJob, "calibration": CalibrationJob}
         every = data if lane.name == "data" else training

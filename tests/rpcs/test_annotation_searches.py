@@ -128,7 +128,7 @@ def test_bad_B14_searches(ctx: Context, in_app: App) -> None:
         with pytest.raises(InvalidRequest):
             search(ctx, in_app, searches=searches)
     ranks = [{"annotation": {"data": {"text": {"raw": "a dog"}}}}]
-    with pytest.raises(InvalidRequest, match="ranking"):
+    with pytest.raises(InvalidRequest, match="filtered, not ranked"):
         search(ctx, in_app, searches=[{"query": {"ranks": ranks}}])
     with pytest.raises(InvalidRequest, match="at most 32"):
         found(ctx, in_app, *([about(id="a")] * 33))

@@ -154,7 +154,10 @@ def test_the_sdks_empty_ranks_and_filters_ask_for_everything(filled: Context, in
 @pytest.mark.parametrize(
     ("search", "word"),
     [
-        ({"query": {"ranks": [{"annotation": {"data": {"image": {"url": "http://x"}}}}]}}, "ranks: ranking by image"),
+        (
+            {"query": {"ranks": [{"annotation": {"data": {"image": {"url": "http://x"}}}}]}},
+            "no trained visual-embedder",
+        ),
         ({"query": {"filters": [{"annotation": {"data": {"geo": {"geo_point": {"latitude": 1}}}}}]}}, "geo_limit"),
         ({"query": {"filters": [{"annotation": {"data": {"geo": {"geo_box": [{}]}}}}]}}, "two opposite corners"),
         ({"query": {"filters": [{"annotation": {"data": {"text": {"raw": "x" * 1001}}}}]}}, "1001 characters"),

@@ -103,9 +103,13 @@ def upgrade() -> None:
     _regions()
     op.add_column("dataset_versions", sa.Column("annotation_filter", sa.Text(), nullable=True))
     _quick_searches()
+    _vectors()
 
 
 def downgrade() -> None:
+    op.drop_index("vectors_by_version", table_name="vectors")
+    op.drop_index("ix_vectors_input", table_name="vectors")
+    op.drop_table("vectors")
     op.drop_index("masks_by_blob", table_name="masks")
     op.drop_table("masks")
     op.drop_index("region_labels_by_concept", table_name="region_labels")
@@ -149,6 +153,24 @@ def _dataset_exports() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("dataset_exports_by_blob", "dataset_exports", ["blob"], unique=False)
+
+
+def _vectors() -> None:
+    op.create_table(
+        "vectors",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("input", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["input"], ["inputs.seq"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["version"], ["model_versions.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("version", "input"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_vectors_input", "vectors", ["input"], unique=False)
+    op.create_index("vectors_by_version", "vectors", ["version", "seq", "width"], unique=False)
 
 
 def _quick_searches() -> None:
