@@ -4,12 +4,17 @@ then the guide's incremental training of MMDetection_SSD.
 
 import base64
 import io
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.videos import gif, video
 from tests.e2e.client import Client, curl, until
 from tests.e2e.conftest import Server
 from tests.recipes import scenes
@@ -129,6 +134,49 @@ def test_an_embedder_gives_a_vector(server: Server, client: Client) -> None:
     assert vector.num_dimensions == len(vector.vector) == 1024
     assert np.linalg.norm(vector.vector) == pytest.approx(1, abs=1e-3)
     assert by_rest["embeddings"][0]["vector"] == pytest.approx(list(vector.vector), abs=1e-3)
+
+
+def test_a_video_is_answered_frame_by_frame(server: Server, client: Client) -> None:
+    """By the models that were trained above, over gRPC and REST."""
+    sent = {"inputs": [{"data": {"video": {"base64": video("mp4")}}}]}
+    sent["model"] = {"output_info": {"output_config": {"sample_ms": 1000}}}
+    for model_id, has in (("finder", "regions"), ("cutter", "regions"), ("vectors", "embeddings")):
+        output = client.PostModelOutputs(model_id=model_id, **sent).outputs[0]
+        assert output.status.code == 10000, output.status
+        assert [(one.frame_info.index, one.frame_info.time) for one in output.data.frames] == [
+            (0, 0), (1, 1000), (2, 2000),
+        ]  # fmt: skip
+        assert model_id == "finder" or all(getattr(one.data, has) for one in output.data.frames)
+    body = {"inputs": [{"data": {"video": {"base64": base64.b64encode(gif([600, 600])).decode()}}}]}
+    code, answer = curl(server, "POST", f"/v2/users/{server.user_id}/apps/{APP}/models/vectors/outputs", body)
+    frames = answer["outputs"][0]["data"]["frames"]
+    assert (code, [one["frame_info"]["time"] for one in frames]) == (200, [0, 1000])
+    assert frames[1]["frame_info"]["number"] == 1
+
+
+def test_pictures_are_found_by_likeness(server: Server, client: Client, tmp_path: Path) -> None:
+    """By the embedder that was trained above: the SDK's Search, and its prediction of a video."""
+    picture, film = tmp_path / "picture.png", tmp_path / "film.mp4"
+    generator = np.random.default_rng(5)
+    picture.write_bytes([scenes.png(scenes.scene(generator)[0]) for _ in range(4)][3])
+    film.write_bytes(video("mp4"))
+    environment = server.client_environment() | {
+        "CLARIFAI_API_BASE": f"http://{server.grpc}",
+        "CLARIFAI_PAT": server.token,
+        "CLARIFAI_USER_ID": server.user_id,
+    }
+    script = Path(__file__).parent / "snippets" / "sdk_likeness.py"
+    done = subprocess.run(
+        [sys.executable, script, APP, picture, film], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    for name in ("cosine", "euclidean"):
+        assert len(found[name]) == 3 and found[name][0][0] == "scene-3", found
+        assert found[name][0][1] == pytest.approx(1, abs=1e-2)
+    assert all(int(id.removeprefix("scene-")) % 2 == 1 for id, _ in found["filtered"])
+    assert next(id for id, _ in found["page"]) == found["euclidean"][2][0]
+    assert found["frames"] == [[time, 1024] for time in (0, 500, 1000, 1500, 2000)]
 
 
 def test_the_guides_incremental_training(server: Server, client: Client) -> None:
