@@ -34,6 +34,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("train", "luthier.commands.train", "Fine-tune a model on a folder of labelled pictures."),
         Entry("predict", "luthier.commands.predict", "Ask a trained model about pictures."),
         Entry("adapter", "luthier.commands.adapter", "Write a language model's adapter for use without Luthier."),
+        Entry("chat", "luthier.commands.chat", "Talk to a trained text generator."),
         Entry("templates", "luthier.commands.templates", "What can be trained, and every hyperparameter of it."),
         Entry("weights", "luthier.commands.weights", "Which pre-trained weights are here; add or fetch some."),
     ),

@@ -133,6 +133,8 @@ def _ranked(answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) ->
 def _line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept], top: int) -> str:
     if "error" in answer:
         return f"{file}: {click.style('not predicted', fg='red')}: {answer['details']}"
+    if "text" in answer:
+        return f"{file}: {answer['text']}"
     if "embedding" in answer:
         start = ", ".join(f"{value:.3f}" for value in answer["embedding"][:4])
         return f"{file}: a vector of {len(answer['embedding'])} numbers, {start}, …"
@@ -160,6 +162,8 @@ def _json_line(file: Path, answer: dict[str, Any], concepts: Sequence[RunConcept
     row: dict[str, Any] = {"file": str(file)}
     if "error" in answer:
         row |= {"error": answer["details"], "code": answer["error"]}
+    elif "text" in answer:
+        row |= {name: answer[name] for name in ("text", "tokens", "finish")}
     elif simple := next((name for name in ("embedding", "clusters") if name in answer), ""):
         row[simple] = answer[simple]
     elif "regions" in answer:

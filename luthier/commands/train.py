@@ -43,6 +43,7 @@ METRICS = {  # of the test split, by model type: what --json ends with
     "visual-embedder": ("recall_at_1", "recall_at_5", "map_at_r"),
     "visual-anomaly-heatmap": ("image_auroc", "pixel_auroc", "pro"),
     "text-classifier": ("accuracy", "macro_f1"),
+    "text-to-text": ("perplexity", "exact_match"),
     "embedding-classifier": ("accuracy", "macro_f1"),
 }
 
@@ -65,6 +66,7 @@ class Arguments:
     columns: tuple[str, ...] = ()
     start_from: Path | None = None
     replay_percent: float = 0.0
+    model_type: str = ""
 
 
 @dataclass
@@ -81,6 +83,9 @@ class Outcome:
     "--data", type=click.Path(path_type=Path), metavar="DATA", help="Pictures, one sub-folder per class; or a CSV."
 )
 @click.option("--template", metavar="NAME", help="What to train; `luthier templates` lists them.")
+@click.option(
+    "--model-type", default="", metavar="TYPE", help="Where templates of several types share a name: text-to-text."
+)
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
 @click.option(
     "--test-data", type=click.Path(path_type=Path), metavar="FOLDER", help="Other pictures to judge the model on."
@@ -125,7 +130,8 @@ def command(options: Options, /, resume: Path | None, as_json: bool, **given: An
     DATA is a folder with one sub-folder per class. Where it holds train, val and test, those are the splits (each
     with one sub-folder per class); else the pictures are split 80/10/10. Or DATA is a CSV or TSV file with the
     columns image,label (and split), the pictures beside it. Detectors take COCO, YOLO and Pascal VOC; text
-    classifiers a CSV or TSV with the columns text,label, or JSON lines.
+    classifiers a CSV or TSV with the columns text,label, or JSON lines. Text generators take JSON lines with messages,
+    conversations, instruction and output, prompt and completion, or text.
 
     \b
     luthier train --data pictures/ --template luthier_tiny_resnet
@@ -134,6 +140,7 @@ def command(options: Options, /, resume: Path | None, as_json: bool, **given: An
     luthier train --data mails.tsv --template luthier_minilm --columns text=subject --columns label=folder
     luthier train --data pictures/ --template MMClassification_ResNet_50_RSB_A1 --set num_epochs=20 --set batch_size=32
     luthier train --resume runs/luthier_tiny_resnet-20260101-120000
+    luthier train --data chats.jsonl --model-type text-to-text --template HF_GPTNeo_125m_lora
     luthier train --data new/ --template luthier_tiny_resnet --start-from runs/pictures --replay-percent 20
 
     Ctrl-C stops with a checkpoint; --resume goes on from it.
@@ -158,7 +165,7 @@ def _arguments(given: dict[str, Any]) -> Arguments:
 
 def _refuse_beside_resume(given: dict[str, Any]) -> None:
     fixed = ("data", "template", "assignments", "test_data", "columns", "out", "exclusive", "seed", "start_from")
-    named = [name for name in fixed if given[name] not in (None, ())]
+    named = [name for name in (*fixed, "model_type") if given[name] not in (None, (), "")]
     if named:
         option = {"assignments": "set", "exclusive": "concepts-…"}.get(named[0], named[0].replace("_", "-"))
         raise click.UsageError(f"--resume goes on with the run as it was begun; --{option} cannot be changed")
@@ -177,7 +184,11 @@ def _stopped_run(folder: Path) -> RunFolder:
 def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFolder:
     """Reads and checks the data, says what it read, and writes the run folder. The template is checked first."""
     request = make_request(
-        arguments.template, arguments.assignments, exclusive=arguments.exclusive, seed=arguments.seed
+        arguments.template,
+        arguments.assignments,
+        exclusive=arguments.exclusive,
+        seed=arguments.seed,
+        model_type=arguments.model_type,
     )
     weights_folder = arguments.weights_dir or settings.weights_folder
     parent = parent_of(arguments.start_from, arguments.replay_percent, request.template)
@@ -192,8 +203,9 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     if good is not None:
         read.examples = [*held_out(read.examples, good)]
     usable = sum(not example.invalid for example in read.examples)
-    things = "texts" if request.learns is Learns.TEXTS else "pictures"
-    out.print(f"Read {arguments.data}: {usable} {things}, {len(read.concepts)} classes", markup=False)
+    things = "texts" if request.learns in (Learns.TEXTS, Learns.WRITING) else "pictures"
+    classes = f", {len(read.concepts)} classes" if request.learns is not Learns.WRITING else ""
+    out.print(f"Read {arguments.data}: {usable} {things}{classes}", markup=False)
     show.show_counts(out, read.examples, read.concepts, regions=request.regions)
     show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
     for note in read.notes:
@@ -206,6 +218,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         batch_size=request.template.plan_for(request.values).batch_size,
         regions=request.regions,
         one_enough=good is not None,
+        labelled=request.learns is not Learns.WRITING,
     )
     for warning in report.warnings:
         out.print(f"Note: {warning}", style="yellow", markup=False)
@@ -225,7 +238,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         spec = replace(spec, resume_from=str(best_of(parent)), replay_percent=arguments.replay_percent)
         examples = with_replay(read.examples, parent.manifest_file, spec.replay_percent, spec.seed, _is_there)
         return prepare(folder, spec, examples, sorted(parent.assets.glob("*")))
-    beside = assets(weights_folder, request.weights) if request.learns is Learns.TEXTS else []
+    beside = assets(weights_folder, request.weights) if things == "texts" else []
     return prepare(folder, spec, read.examples, beside)
 
 

@@ -1,6 +1,7 @@
 """What `luthier train` reads: any layout that `data/readers` knows, as long as it labels what the template learns."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Learns(Enum):
     REGIONS = "pictures with labelled parts"
     GOOD_PICTURES = "good pictures, and some that are not"
     TEXTS = "texts with labels of the whole"
+    WRITING = "texts to learn to write from"
 
 
 def read_data(
@@ -47,6 +49,9 @@ def read_data(
         raise InvalidRequest(
             f"--data {data} holds labels of whole pictures only: it can be read, but {_WANTED[learns]}"
         )
+    if learns is Learns.WRITING:
+        found.examples = [replace(example, labels={}) for example in found.examples]
+        found.concepts = []
     return found
 
 
@@ -56,6 +61,7 @@ _LEARNT = {
     Learns.REGIONS: (_PICTURES, "boxes", "polygons", "masks"),
     Learns.GOOD_PICTURES: (_PICTURES, "boxes", "polygons", "masks"),
     Learns.TEXTS: (_TEXTS,),
+    Learns.WRITING: (_TEXTS, _CONVERSATIONS),
 }
 _WANTED = {
     Learns.PICTURES: "this template learns labels of whole pictures. Give a folder with a sub-folder per class, or a "
@@ -65,7 +71,9 @@ _WANTED = {
     Learns.GOOD_PICTURES: "this template learns good pictures. Give an MVTec folder, or a folder with a sub-folder "
     "called good",
     Learns.TEXTS: "this template learns labels of texts. Give a CSV or TSV with the columns text,label, or JSON lines "
-    'with {"text": …, "label": …}',
+    'with {"text": …, "label": …}; conversations are learnt with --model-type text-to-text',
+    Learns.WRITING: "this template learns to write texts. Give JSON lines with messages, conversations (sharegpt), "
+    "instruction and output (alpaca), prompt and completion, or text",
 }
 _KINDS = {"box": "boxes", "polygon": "polygons", "mask": "masks", "point": "points", "span": "spans of text"}
 

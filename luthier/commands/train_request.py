@@ -46,6 +46,8 @@ class TrainRequest:
 
     @property
     def learns(self) -> Learns:
+        if self.template.model_type == "text-to-text":
+            return Learns.WRITING
         if catalog.input_kind(self.template) == "text":
             return Learns.TEXTS
         if isinstance(self.template.plan_for(self.values), AnomalyPlan):
@@ -81,10 +83,16 @@ def _value(text: str) -> Any:
 
 
 def make_request(
-    template_name: str, assignments: Sequence[str], *, exclusive: bool | None, seed: int | None
+    template_name: str, assignments: Sequence[str], *, exclusive: bool | None, seed: int | None, model_type: str = ""
 ) -> TrainRequest:
-    """Raises InvalidTrainingParams that names the nearest template or hyperparameter and what is allowed."""
-    template = catalog.find_any_template(template_name)
+    """Raises InvalidTrainingParams that names the nearest template or hyperparameter and what is allowed.
+
+    `model_type`: whose template is meant, as some have the same name.
+    """
+    if model_type:
+        template = catalog.find_template(model_type, template_name)
+    else:
+        template = catalog.find_any_template(template_name)
     given = parse_assignments(assignments)
     chosen, notes = _exclusive(template, given, exclusive)
     values = template.checked(given | chosen)

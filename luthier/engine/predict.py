@@ -1,13 +1,14 @@
 """Predictor: load once, answer batches. `python -m luthier.engine.predict RUN CHECKPOINT` answers frames on its pipes.
 
 First out: {"ready": true, "concepts": [...], "device": ...} or {"failed": details, "code": n}. Then for each frame in,
-{"kind": "image"} with encoded files as parts, one out: {"outputs": [...]}, for each file one of
+{"kind": "image", "options": {…}} with encoded files as parts, one out: {"outputs": [...]}, for each file one of
 
     {"values": [a float per concept]}: a classifier
     {"values": as above, "heatmap": grey PNG in base64}: an anomaly model, 128 at its threshold
     {"regions": [{"concept": its place, "value": float, "box": [left, top, right, bottom]}]}: a detector, fractions
     {"regions": [{"concept": its place, "value": float, "mask": PNG in base64, of its size}]}: a segmenter
     {"embedding": [floats, of length 1 together]}: an embedder
+    {"text": …, "tokens": how many, "finish": "end" | "stop" | "length"}: a text generator
     {"clusters": [{"id": text, "value": float, 1 at its centre, "count": its training examples}]}: a clusterer
     {"error": code, "details": text}
 """
@@ -15,13 +16,14 @@ First out: {"ready": true, "concepts": [...], "device": ...} or {"failed": detai
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from luthier.engine.devices import choose
 from luthier.engine.evaluate import NOT_FINITE, all_finite, load_served, predict_batch
-from luthier.engine.recipe import Answer, Encoded
+from luthier.engine.recipe import Answer, Encoded, TakesOptions
 from luthier.errors import LuthierError, PredictionFailed, UnsupportedFormat, shown
 from luthier.runs.frames import read_frame, write_frame
 from luthier.runs.manifest import Example
@@ -39,16 +41,18 @@ class Predictor:
         self.device = choose(self.spec.device, self.spec.threads)
         self.recipe, self.network = load_served(self.spec, checkpoint, self.device)
 
-    def answer(self, kind: str, files: list[bytes]) -> list[dict[str, Any]]:
+    def answer(self, kind: str, files: list[bytes], options: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """What the module's docstring says, for each file, in order."""
-        outputs = [self._encoded(kind, data) for data in files]
+        outputs = [self._encoded(kind, data, options or {}) for data in files]
         answers = iter(self._answers([one for one in outputs if "error" not in one]))
         return [one if "error" in one else next(answers) for one in outputs]
 
-    def _encoded(self, kind: str, data: bytes) -> dict[str, Any]:
+    def _encoded(self, kind: str, data: bytes, options: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if kind != self.recipe.input_kind:
                 raise UnsupportedFormat(f"the input is {shown(kind)}; this model takes {self.recipe.input_kind}")
+            if isinstance(self.recipe, TakesOptions):
+                return dict(self.recipe.encode_prompt(data, options))
             return dict(self.recipe.encode(data, UNLABELLED))
         except LuthierError as error:
             return {"error": error.code, "details": str(error)}
@@ -77,13 +81,14 @@ def serve(run: RunFolder, checkpoint: Path, requests: BinaryIO, answers: BinaryI
     write_frame(answers, {"ready": True, "concepts": concepts, "device": predictor.device.name})
     while (frame := read_frame(requests)) is not None:
         header, files = frame
-        write_frame(answers, {"outputs": _outputs(predictor, str(header.get("kind", "")), files)})
+        kind, options = str(header.get("kind", "")), header.get("options", {})
+        write_frame(answers, {"outputs": _outputs(predictor, kind, files, options)})
     return 0
 
 
-def _outputs(predictor: Predictor, kind: str, files: list[bytes]) -> list[dict[str, Any]]:
+def _outputs(predictor: Predictor, kind: str, files: list[bytes], options: Mapping[str, Any]) -> list[dict[str, Any]]:
     try:
-        return predictor.answer(kind, files)
+        return predictor.answer(kind, files, options)
     except RuntimeError as error:  # of torch: out of memory and the like; the process lives on
         print(f"prediction failed: {error}", file=sys.stderr, flush=True)
         return [{"error": PredictionFailed.code, "details": f"{type(error).__name__}: {error}"}] * len(files)

@@ -8,7 +8,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-MAIN_METRICS = ("accuracy", "map", "miou", "recall_at_1", "image_auroc")  # a report has one: what a model is judged by
+# a report has one of these: what a model is judged by
+MAIN_METRICS = ("accuracy", "map", "miou", "recall_at_1", "image_auroc", "perplexity")
 
 
 @dataclass(frozen=True, slots=True)

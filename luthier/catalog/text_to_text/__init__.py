@@ -1,4 +1,4 @@
-"""Texts -> texts. One template per file; none trains yet."""
+"""Texts -> texts. One template per file."""
 
 from luthier.catalog import type_fields
 from luthier.catalog.model_type import ModelType

@@ -1,13 +1,16 @@
-"""GPT-Neo 125M with a low-rank adapter (LoRA, Hu et al. 2022). Declared; it does not train yet."""
+"""GPT-Neo 125M with a low-rank adapter (LoRA, Hu et al. 2022)."""
 
-from luthier.catalog import cost, text_vocabulary
+from luthier.catalog import cost, generation, text_vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="HF_GPTNeo_125m_lora",
     model_type="text-to-text",
     description="GPT-Neo 125M with a low-rank adapter that writes texts",
-    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    recipe="text_generation",
+    backbone="transformers/gpt_neo",
+    weights=text_vocabulary.base_model,
+    plan=generation.documented_plan,
     gflops=cost.of_language_model(125.2),
     parameters_m=125.2,
     hyperparameters=(
@@ -15,5 +18,6 @@ TEMPLATE = Template(
         text_vocabulary.peft_config(classifies=False),
         text_vocabulary.tokenizer_config(),
         text_vocabulary.trainer_config(auto_find_batch_size=True, num_train_epochs=1),
+        *generation.beside_the_objects(),
     ),
 )

@@ -1,13 +1,18 @@
-"""Llama 2 7B chat with a low-rank adapter (LoRA, Hu et al. 2022). Declared; it does not train yet."""
+"""Llama 2 7B chat with a low-rank adapter (LoRA, Hu et al. 2022); not of its GPTQ build, which is for use alone."""
 
-from luthier.catalog import cost, text_vocabulary
+from luthier.catalog import cost, generation, text_vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="HF_Llama_2_7b_chat_GPTQ_lora",
     model_type="text-to-text",
-    description="Llama 2 7B chat, quantised to 4 bits, with a low-rank adapter that writes texts",
-    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    description="Llama 2 7B chat with a low-rank adapter that writes texts; LoRA beside "
+    "meta-llama/Llama-2-7b-chat-hf, the "
+    "model of the GPTQ build, which itself cannot learn; wants a GPU",
+    recipe="text_generation",
+    backbone="transformers/llama",
+    weights=text_vocabulary.base_model,
+    plan=generation.documented_plan,
     gflops=cost.of_language_model(6738.4),
     parameters_m=6738.4,
     hyperparameters=(
@@ -16,5 +21,6 @@ TEMPLATE = Template(
         text_vocabulary.peft_config(classifies=False),
         text_vocabulary.tokenizer_config(),
         text_vocabulary.trainer_config(num_train_epochs=1, learning_rate=0.0002, fp16=True),
+        *generation.beside_the_objects(),
     ),
 )

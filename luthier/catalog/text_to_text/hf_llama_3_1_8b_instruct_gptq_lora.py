@@ -1,21 +1,27 @@
-"""Llama 3.1 8B instruct with a low-rank adapter (LoRA, Hu et al. 2022). Declared; it does not train yet."""
+"""Llama 3.1 8B instruct with a low-rank adapter (LoRA, Hu et al. 2022); not of its GPTQ build, for use alone."""
 
-from luthier.catalog import cost, text_vocabulary
+from luthier.catalog import cost, generation, text_vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="HF_Llama_3_1_8b_instruct_GPTQ_lora",
     model_type="text-to-text",
-    description="Llama 3.1 8B instruct, quantised to 4 bits, with a low-rank adapter that writes texts",
-    recommended=True,
-    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    description="Llama 3.1 8B instruct with a low-rank adapter that writes texts; LoRA beside "
+    "meta-llama/Llama-3.1-8B-Instruct, the "
+    "model of the GPTQ build, which itself cannot learn; wants a GPU",
+    recipe="text_generation",
+    backbone="transformers/llama",
+    weights=text_vocabulary.base_model,
+    plan=generation.documented_plan,
     gflops=cost.of_language_model(8030.3),
     parameters_m=8030.3,
+    recommended=True,
     hyperparameters=(
         text_vocabulary.model_config("hugging-quants/Meta-Llama-3.1-8B-Instruct-GPTQ-INT4", classifies=False),
         text_vocabulary.quantization_config(),
         text_vocabulary.peft_config(classifies=False),
         text_vocabulary.tokenizer_config(),
         text_vocabulary.trainer_config(num_train_epochs=1, learning_rate=0.0002, fp16=True),
+        *generation.beside_the_objects(),
     ),
 )

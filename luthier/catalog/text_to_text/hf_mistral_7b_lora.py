@@ -1,13 +1,16 @@
-"""Mistral 7B with a low-rank adapter (LoRA, Hu et al. 2022). Declared; it does not train yet."""
+"""Mistral 7B with a low-rank adapter (LoRA, Hu et al. 2022)."""
 
-from luthier.catalog import cost, text_vocabulary
+from luthier.catalog import cost, generation, text_vocabulary
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
     id="HF_Mistral_7b_lora",
     model_type="text-to-text",
-    description="Mistral 7B with a low-rank adapter that writes texts",
-    cannot_train=text_vocabulary.CANNOT_TRAIN,
+    description="Mistral 7B with a low-rank adapter that writes texts; wants a GPU",
+    recipe="text_generation",
+    backbone="transformers/mistral",
+    weights=text_vocabulary.base_model,
+    plan=generation.documented_plan,
     gflops=cost.of_language_model(7241.7),
     parameters_m=7241.7,
     hyperparameters=(
@@ -15,5 +18,6 @@ TEMPLATE = Template(
         text_vocabulary.peft_config(classifies=False),
         text_vocabulary.tokenizer_config(),
         text_vocabulary.trainer_config(num_train_epochs=1, learning_rate=0.0002, fp16=True),
+        *generation.beside_the_objects(),
     ),
 )
