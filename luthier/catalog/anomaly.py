@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from luthier.catalog.hyperparameters import Range, String
 from luthier.catalog.plan import Plan
 from luthier.catalog.translation import patience_notes
+from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import InvalidTrainingParams, shown
 
 Values = Mapping[str, Any]
@@ -130,7 +131,11 @@ def patchcore_plan(values: Values) -> AnomalyPlan:
 
 
 def distillation_plan(values: Values) -> AnomalyPlan:
-    """Reverse distillation (Deng and Li 2022): the teacher stays as it is, the student learns by AdamW."""
+    """Reverse distillation (Deng and Li 2022): the teacher stays as it is, the student learns by AdamW.
+
+    Without weights the teacher is the bank of filters, which tells more than random ones.
+    """
+    plain = values["pretrained_weights"] == NO_WEIGHTS
     return AnomalyPlan(
         epochs=values["num_epochs"],
         batch_size=values["batch_size"],
@@ -140,10 +145,12 @@ def distillation_plan(values: Values) -> AnomalyPlan:
         clip_gradient_norm=10.0,
         backbone_multiplier=0.0,
         early_stopping_epochs=values["early_stopping_epochs"],
-        notes=patience_notes(values),
+        notes=(*patience_notes(values), *(["without weights the teacher is a fixed bank of filters"] if plain else [])),
         image_size=values["image_size"],
         method="reverse_distillation",
-        strides=(4, 8, 16),
+        body="luthier/filter_bank" if plain else "",
+        strides=(4,) if plain else (4, 8, 16),
+        alike=plain,
         good_concept=values["good_concept"],
         good_quantile=values["good_quantile"],
     )

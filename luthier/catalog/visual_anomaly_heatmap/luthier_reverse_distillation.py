@@ -14,6 +14,16 @@ TEMPLATE = Template(
     gflops=13.5,
     gflops_at=cost.by_area(13.5, 256),
     parameters_m=23.0,
+    strategies=True,
+    without=(
+        "trainable_layers",
+        "unfreeze_every_epochs",
+        "backbone_multiplier",
+        "layer_decay",
+        "label_smoothing",
+        "balanced_sampling",
+        "gradient_checkpointing",
+    ),
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),

@@ -9,6 +9,7 @@ Tensor = torch.Tensor
 DIMENSIONS = 128  # that distances are taken in, after a random projection (Johnson and Lindenstrauss)
 POOL = 4096  # farthest rows among which the next ones are chosen
 CHUNK = 16384  # rows whose distances are computed at once
+ROUNDING = 1e-6  # of the largest square: what is nearer than that is a copy
 
 
 def greedy_coreset(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -47,7 +48,7 @@ def _farthest_of_pool(x: Tensor, squares: Tensor, farness: Tensor, most: int) ->
     fresh: list[int] = []
     while len(fresh) < most:
         distance, place = (float(one) for one in far.max(0))
-        if distance <= 0 or (fresh and distance < outside):
+        if distance <= ROUNDING * float(own_squares.max()) or (fresh and distance < outside):
             break
         at = int(place)
         fresh.append(int(pool[at]))

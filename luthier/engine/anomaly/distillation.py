@@ -18,12 +18,19 @@ Tensor = torch.Tensor
 
 
 class ReverseDistillation(AnomalyNetwork):
-    """The teacher `body` has maps at strides that double; `student` is the bottleneck and the decoder."""
+    """The teacher `body` has maps at strides that double; `student` is the bottleneck and the decoder.
+
+    The paper compares directions. Where the plan says `alike`, squared differences take their place, and the teacher's
+    channels are first brought to mean 0 and variance 1 over good pictures, as Batzner et al. 2024 ("EfficientAD") do:
+    maps of a network that was never trained all point the same way.
+    """
 
     def __init__(self, body: Body, plan: AnomalyPlan) -> None:
         super().__init__(plan)
         self.body = body
         self.student = nn.ModuleDict({"bottleneck": Bottleneck(body.channels), "decoder": Decoder(body.channels)})
+        if plan.alike:
+            self.student["level"] = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in body.channels)
 
     def get_classifier(self) -> nn.Module:
         return self.student
@@ -41,21 +48,30 @@ class ReverseDistillation(AnomalyNetwork):
         """The maps of the scales add up; the score is the greatest value of their sum."""
         total: Tensor | None = None
         for truth, rebuilt in zip(*self._maps(images), strict=True):
-            strange = self.finished((1 - functional.cosine_similarity(truth, rebuilt, dim=1)).unsqueeze(1))
+            strange = self.finished(self._difference(truth, rebuilt).unsqueeze(1))
             total = strange if total is None else total + strange
         maps = cast(Tensor, total)
         return maps.flatten(1).amax(1), maps
 
     def loss(self, images: Tensor) -> Tensor:
-        """One minus the cosine of each whole map, summed over the scales: the mean over the pictures."""
+        """How much the maps differ as wholes, summed over the scales: the mean over the pictures."""
         total = images.new_zeros(())
         for truth, rebuilt in zip(*self._maps(images), strict=True):
-            total = total + (1 - functional.cosine_similarity(truth.flatten(1), rebuilt.flatten(1), dim=1)).mean()
+            total = total + self._difference(truth.flatten(1), rebuilt.flatten(1)).mean()
         return total
+
+    def _difference(self, truth: Tensor, rebuilt: Tensor) -> Tensor:
+        """(B, D, …) each to (B, …)."""
+        if self.plan.alike:
+            return (truth - rebuilt).square().mean(1)
+        return 1 - functional.cosine_similarity(truth, rebuilt, dim=1)
 
     def _maps(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         with torch.no_grad():
             truth = [one.float() for one in self.body(images)]
+            if self.plan.alike:
+                levels = cast(nn.ModuleList, self.student["level"])
+                truth = [level(one) for level, one in zip(levels, truth, strict=True)]
         rebuilt: list[Tensor] = self.student["decoder"](self.student["bottleneck"](truth))
         return truth, [one.float() for one in rebuilt]
 
