@@ -12,8 +12,6 @@ from luthier.catalog.json_object import JsonObject, Keys
 
 Values = Mapping[str, Any]
 
-CANNOT_TRAIN = "this version of Luthier does not train text generators yet"
-
 NAME_KEYS = ("pretrained_model_name", "pretrained_model_name_or_path")
 LORA_DEFAULT = {"r": 16, "peft_type": "LORA", "lora_dropout": 0.1, "inference_mode": False, "lora_alpha": 16}
 

@@ -22,6 +22,8 @@ def data_of(found: Mapping[str, Any], version: Version, settings: PredictionSett
         data.concepts.extend(_concept(*one, version) for one in settings.chosen(concepts, found["values"]))
     if "heatmap" in found:
         data.heatmaps.add(base64=base64.b64decode(found["heatmap"]))
+    if "text" in found:
+        data.text.raw = found["text"]
     if "embedding" in found:
         data.embeddings.add(vector=found["embedding"], num_dimensions=len(found["embedding"]))
     for row in found.get("clusters", ()):

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from luthier.catalog.model_type import templates_of
+from luthier.catalog.model_type import find_template, templates_of
+from luthier.catalog.template import Template
 from luthier.catalog.weights import assets, folder
-from luthier.engine.checkpoint import sha256
+from luthier.engine.checkpoint import MODEL, sha256
 from luthier.engine.evaluate import evaluate
 from luthier.engine.predict import Predictor
 from luthier.engine.recipe import recipe_for
@@ -145,12 +147,16 @@ def test_other_forms_of_data(tmp_path: Path, form: str) -> None:
     assert json.loads(asked(run, prompt)[0]) == {"city": "Minsk"}
 
 
-@pytest.mark.parametrize("kind", ["gpt_neo", "mistral", "qwen3", "opt"])
-def test_other_decoders_take_steps_and_write(tmp_path: Path, kind: str) -> None:
-    run = made(tmp_path / "run", small_spec(weights_of(tmp_path / "weights", kind), epochs=1), examples())
-    before, after = (finished(train_here(run)).metrics, run.report()["metrics"]["test"])
-    assert before == after and after["perplexity"] < 400  # of as many tokens
-    assert Predictor(run, run.checkpoints / "best").answer("text", [b"Oslo"], {"max_tokens": 3})[0]["tokens"] <= 3
+@pytest.mark.parametrize("template", templates_of("text-to-text"), ids=lambda one: one.id)
+def test_every_template_takes_steps_is_judged_and_writes(tmp_path: Path, template: Template) -> None:
+    kind = template.backbone.removeprefix("transformers/")
+    root = weights_of(tmp_path / "weights", "opt" if kind == "any" else kind)
+    run = made(tmp_path / "run", small_spec(root, template=template.id, epochs=1, batch_size=16), examples())
+    event = finished(train_here(run))
+    assert event.step == 2 and 1 < event.metrics["perplexity"] < float("inf")
+    assert evaluate(run, run.checkpoints / "best", run.manifest_file)["examples"] > 0
+    (answer,) = Predictor(run, run.checkpoints / "best").answer("text", [b"Oslo"], {"max_tokens": 3})
+    assert answer["tokens"] <= 3 and answer["finish"] in ("end", "length")
 
 
 def test_an_encoder_decoder_learns_sixteen_texts_by_heart(tmp_path: Path) -> None:
@@ -242,6 +248,22 @@ def test_a_network_that_mixes_texts_in_a_row_is_not_packed(tmp_path: Path, monke
         recipe.build(pretrained=True)
 
 
-def test_no_template_is_refused_as_a_whole() -> None:
-    for template in templates_of("text-to-text"):
-        assert template.checked({}), template.id
+@pytest.mark.parametrize("kind", ["LORA", "IA3", "PROMPT_TUNING", "PREFIX_TUNING"])
+def test_adapters_alone_learn_and_are_gone_on_from(tmp_path: Path, kind: str) -> None:
+    root = weights_of(tmp_path / "weights")
+    template = find_template("text-to-text", "HF_Mistral_7b_lora")
+    values = template.checked({"peft_config": {"peft_type": kind}})
+    plan = {"adapter": template.plan_for(values).adapter, "packing": template.plan_for(values).packing}
+    spec = small_spec(root, template=template.id, epochs=2, batch_size=16, **plan)
+    run = made(tmp_path / "run", spec, examples())
+    finished(train_here(run))
+    base, learnt = (
+        load_file(file) for file in (root / WEIGHTS / "model.safetensors", run.checkpoints / "best" / MODEL)
+    )
+    assert sum(one.numel() for one in learnt.values()) < sum(one.numel() for one in base.values()) / 4
+    again = replace(spec, run="more", resume_from=str(run.checkpoints / "best"))
+    more = made(tmp_path / "more", again, examples())
+    finished(train_here(more))
+    losses = [one.report()["metrics"]["test"]["loss"] for one in (run, more)]
+    assert losses[1] <= losses[0] + 0.05
+    assert asked(more, "Oslo is lovely in spring.", "Lima", max_tokens=3)
