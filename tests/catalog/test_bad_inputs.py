@@ -168,7 +168,7 @@ def test_bad_H7_early_stopping_after_the_end() -> None:
 def test_bad_H7_defaults_do_not_contradict_each_other() -> None:
     for template in TRAINABLE:
         notes = template.plan_for(template.checked({})).notes
-        bent = ("quantization_config:", "trainer_config.fp16:", "enrich_dataset")  # documented, and told what comes of it
+        bent = ("quantization_config:", "trainer_config.fp16:", "enrich_dataset")  # documented, and told
         assert [note for note in notes if not note.startswith(bent)] == []
 
 
