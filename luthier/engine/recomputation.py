@@ -19,6 +19,11 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 def enable(network: nn.Module) -> str:
     """Makes every block of the network compute twice; a line for the log. A copy of it made later is not to be used."""
+    if any(_has_prefix(part) for part in network.modules()):
+        return "Note: blocks with a learnt prefix cannot be computed twice: gradient_checkpointing changes nothing."
+    for part in network.modules():
+        if hasattr(config := getattr(part, "config", None), "use_cache"):
+            config.use_cache = False  # type: ignore[union-attr] # a language model's; it would be filled twice
     blocks = blocks_of(network)
     for block in blocks:
         block.forward = _computed_twice(block)
@@ -41,6 +46,12 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
         if not any(name.startswith(f"{outer}.") for outer in outermost):
             outermost.append(name)
     return [large[name] for name in outermost]
+
+
+def _has_prefix(part: nn.Module) -> bool:
+    """Whether it is a model of peft with prefix tuning, which passes its prefix in a cache that blocks add to."""
+    configs = getattr(part, "peft_config", None)
+    return isinstance(configs, dict) and any("PREFIX" in str(config.peft_type) for config in configs.values())
 
 
 def _computed_twice(block: nn.Module) -> Any:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from luthier.engine import backbones, checkpoint
+from luthier.engine import backbones, checkpoint, language_models
 from luthier.engine.recomputation import blocks_of, enable
 from tests.engine.runs import Pictures, finished, make_run, spec_of, train_here
+from tests.recipes.tiny_language_models import tiny_model
 
 
 def kept_bytes(network: nn.Module, pictures: torch.Tensor) -> int:
@@ -64,3 +65,21 @@ def test_a_training_ends_with_the_same_weights(digits: Pictures, tmp_path: Path)
         tensors.append(checkpoint.read_tensors(run.checkpoints / "best" / checkpoint.MODEL))
     for name, tensor in tensors[0].items():
         assert torch.allclose(tensor, tensors[1][name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt_neo", "llama"])
+def test_blocks_of_language_models_give_the_same_gradients(family: str, tmp_path: Path) -> None:
+    """Decoders keep what they have read for the next token; a block that is computed twice must not do so twice."""
+    folder = tiny_model(tmp_path / family, ["a puzzle with cards"], family)
+    torch.manual_seed(0)
+    body = language_models.body_of(language_models.config_of(folder), None).eval()
+    tokens = torch.tensor([[2, 4, 5, 6, 7], [2, 7, 4, 5, 3]])
+
+    def gradients() -> list[torch.Tensor]:
+        body.zero_grad()
+        body(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state.pow(2).mean().backward()
+        return [parameter.grad for parameter in body.parameters() if parameter.grad is not None]
+
+    plain = gradients()
+    assert "2 blocks are computed twice" in enable(body)
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(plain, gradients(), strict=True))
