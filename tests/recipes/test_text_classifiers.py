@@ -61,6 +61,16 @@ def made(path: Path, spec: RunSpec, rows: list[Example]) -> RunFolder:
 LEARNS = {"epochs": 30, "learning_rate": 3e-3, "backbone_multiplier": 1.0, "schedule": "constant", "dropout": 0.0}
 
 
+def test_a_frozen_body_reads_each_text_once_and_the_head_learns_the_same(weights_dir: Path, tmp_path: Path) -> None:
+    metrics = {}
+    for cache in ("off", "auto"):
+        spec = small_spec(weights_dir, trainable_layers="head", feature_cache=cache, class_weights="balanced")
+        run = made(tmp_path / cache, spec, examples(("train", "train", "val", "train", "test")))
+        metrics[cache] = finished(train_here(run)).metrics
+        assert run.report()["feature_cache"].get("examples", 0) == (12 if cache == "auto" else 0)
+    assert metrics["auto"] == pytest.approx(metrics["off"], abs=1e-4)
+
+
 def test_overfits_fifteen_texts_and_needs_nothing_but_its_run_folder(weights_dir: Path, tmp_path: Path) -> None:
     run = made(tmp_path / "run", small_spec(weights_dir, **LEARNS), examples())
     finished(train_here(run))
