@@ -104,6 +104,11 @@ def test_predict(trained: Trained) -> None:
     assert [trained.family.answer in one for one in good] == [True, True]
     assert sorted(bad) == ["details", "error"]
     assert json.loads(json.dumps(good, allow_nan=False)) == good
+    for one in good:
+        values = [region["value"] for region in one.get("regions", [])]
+        assert values == sorted(values, reverse=True) and all(0 <= value <= 1 for value in values)
+        for left, top, right, bottom in (region["box"] for region in one.get("regions", []) if "box" in region):
+            assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
 
 
 def test_resume(trained: Trained, tmp_path: Path) -> None:

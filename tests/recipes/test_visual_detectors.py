@@ -1,4 +1,4 @@
-"""Every visual-detector template: two steps, judged, served, gone on from; each network overfits 16 scenes.
+"""Visual detectors: each network learns 16 scenes by heart; what counts as background. Next: `test_every_template`.
 
 The networks stand on small bodies, which are built of the same parts; the full ones are built once, without numbers.
 """
@@ -15,53 +15,23 @@ from luthier.catalog.template import Template
 from luthier.engine import checkpoint
 from luthier.engine.backbones import head_names
 from luthier.engine.detection import networks
-from luthier.engine.detection.faster_rcnn import FasterRCNN
-from luthier.engine.detection.retinanet import RetinaNet
-from luthier.engine.detection.ssd import SSD
-from luthier.engine.detection.yolof import YOLOF
-from luthier.engine.detection.yolox import YOLOX
-from luthier.engine.evaluate import evaluate
 from luthier.engine.loading import Data
-from luthier.engine.predict import Predictor
 from luthier.engine.recipe import recipe_for
-from luthier.engine.session import build_network
 from luthier.errors import InvalidTrainingParams
 from luthier.runs.events import EpochDone
 from luthier.runs.manifest import Example, Region
 from luthier.runs.prepare import prepare
-from luthier.runs.run import RunConcept, RunFolder, RunSpec
+from luthier.runs.run import RunFolder, RunSpec
 from tests.engine.runs import events_of, finished, spec_of, train_here
+from tests.recipes.families import SMALL, narrow_detectors
 from tests.recipes.scenes import CONCEPTS, examples
-from tests.recipes.tiny_query_detectors import TINY
 
 TEMPLATES = [template for template in templates_of("visual-detector") if not template.cannot_train]
-SMALL = {
-    "faster_rcnn:timm/resnet50": "small_faster_rcnn:timm/resnet10t",
-    "ssd:timm/vgg16": "small_ssd:timm/resnet10t",
-    "retinanet:luthier/bn_inception": "small_retinanet:timm/resnet10t",
-    "retinanet:timm/inception_v4": "small_retinanet:timm/resnet10t",
-    "yolof:timm/resnet50": "small_yolof:timm/resnet10t",
-    "luthier/yolox_s": "small_yolox",
-    "transformers/rtdetrv2_r18": "tiny_rtdetr",
-    "transformers/dfine_small": "tiny_dfine",
-}
 
 
 @pytest.fixture(autouse=True)
 def _small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Narrow ones of the same classes, by names of their own."""
-    strides = {name: networks.WITH_BODY[name][0] for name in networks.WITH_BODY}
-    narrow: dict[str, Any] = {
-        "faster_rcnn": lambda body, classes, plan: FasterRCNN(body, classes, plan.regions, width=32),
-        "ssd": lambda body, classes, plan: SSD(body, classes, width=64),
-        "retinanet": lambda body, classes, plan: RetinaNet(body, classes, plan, width=32, depth=1),
-        "yolof": lambda body, classes, plan: YOLOF(body, classes, width=64),
-    }
-    for name, make in narrow.items():
-        monkeypatch.setitem(networks.WITH_BODY, f"small_{name}", (strides[name], make))
-    monkeypatch.setitem(networks.WITHOUT_BODY, "small_yolox", lambda classes: YOLOX(classes, width=8))
-    for name, configuration in TINY.items():
-        monkeypatch.setitem(networks.WITH_QUERIES, name, configuration)
+    narrow_detectors(monkeypatch)
 
 
 def small_spec(template: Template, **plan: Any) -> RunSpec:
@@ -76,46 +46,6 @@ def small_spec(template: Template, **plan: Any) -> RunSpec:
 
 def run_of(folder: Path, spec: RunSpec, found: list[Example]) -> RunFolder:
     return prepare(folder, spec, found)
-
-
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
-def test_two_steps_judged_served_and_gone_on_from_with_other_concepts(template: Template, tmp_path: Path) -> None:
-    found = examples(tmp_path / "pictures", 12, splits=("train",) * 8 + ("val", "val", "test", "test"))
-    spec = small_spec(template)
-    run = run_of(tmp_path / "run", spec, found)
-    event = finished(train_here(run))
-    assert event.step == 2
-    assert 0 <= event.metrics["map"] <= event.metrics["map50"] <= 1
-
-    best = run.checkpoints / "best"
-    assert evaluate(run, best, run.manifest_file)["examples"] == 12
-    outputs = Predictor(run, best).answer("image", [Path(one.path).read_bytes() for one in found[:2]] + [b"junk"])
-    assert [sorted(output) for output in outputs] == [["regions"], ["regions"], ["details", "error"]]
-    for region in (region for output in outputs[:2] for region in output["regions"]):
-        left, top, right, bottom = region["box"]
-        assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
-        assert region["concept"] in (0, 1) and 0 <= region["value"] <= 1
-
-    _carries_over(spec, run)
-
-
-def _carries_over(spec: RunSpec, run: RunFolder) -> None:
-    """The head's rows follow their concepts, with one added before them; all else is as it was."""
-    new = RunConcept("new", "new")
-    other = RunSpec(**{**vars(spec), "resume_from": str(run.checkpoints / "best"),
-                       "concepts": (new, *reversed(spec.concepts))})  # fmt: skip
-    device = Predictor(run, run.checkpoints / "best").device
-    network = build_network(recipe_for(other), other, device, print)
-    old = checkpoint.read_tensors(run.checkpoints / "best" / checkpoint.MODEL)
-    here, there = network.concept_rows(3), network.concept_rows(2)  # type: ignore[operator]
-    assert here
-    for name, tensor in network.state_dict().items():
-        if name not in here:
-            assert torch.equal(tensor, old[name]), name
-            continue
-        assert torch.equal(tensor[here[name].shared], old[name][there[name].shared]), name
-        assert torch.equal(tensor[here[name].of_concept[2]], old[name][there[name].of_concept[0]]), name
-        assert torch.equal(tensor[here[name].of_concept[1]], old[name][there[name].of_concept[1]]), name
 
 
 FAST = {

@@ -1,4 +1,4 @@
-"""Every visual-embedder template: two steps, judged, served, gone on from; both heads overfit 16 digits."""
+"""Visual embedders: both heads learn 16 digits by heart; how retrieval is judged. Next: `test_every_template`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,10 @@ import torch
 from luthier.catalog.model_type import find_template, templates_of
 from luthier.catalog.template import Template
 from luthier.engine import checkpoint
-from luthier.engine.evaluate import evaluate
 from luthier.engine.predict import Predictor
 from luthier.engine.recipe import recipe_for
 from luthier.engine.retrieval import RetrievalJudge
-from luthier.engine.session import build_network
-from luthier.runs.run import RunConcept, RunSpec
+from luthier.runs.run import RunSpec
 from tests.engine.runs import Pictures, finished, make_run, spec_of, train_here
 
 TEMPLATES = [template for template in templates_of("visual-embedder") if not template.cannot_train]
@@ -39,27 +37,11 @@ def small_spec(template: Template, **plan: Any) -> RunSpec:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
-def test_two_steps_judged_served_and_gone_on_from_with_other_concepts(
-    template: Template, pair: Pictures, tmp_path: Path
-) -> None:
-    spec = small_spec(template, mutually_exclusive=True)
-    run = make_run(tmp_path / "run", pair, spec, splits=("train",) * 8 + ("val",) * 4 + ("test",) * 4)
-    event = finished(train_here(run))
-    assert event.step == 2
-    assert 0 <= event.metrics["recall_at_1"] <= event.metrics["recall_at_5"] <= 1
-
-    best = run.checkpoints / "best"
-    assert evaluate(run, best, run.manifest_file)["examples"] == 16
-    outputs = Predictor(run, best).answer("image", [pair[0][1], b"junk"])
-    assert "error" in outputs[1]
-    assert np.linalg.norm(outputs[0]["embedding"]) == pytest.approx(1, abs=1e-4)
-
-    new = RunConcept("new", "new")
-    other = RunSpec(**{**vars(spec), "resume_from": str(best), "concepts": (new, *reversed(spec.concepts))})
-    network = build_network(recipe_for(other), other, Predictor(run, best).device, print)
-    old = checkpoint.read_tensors(best / checkpoint.MODEL)["head.concepts.weight"]
-    assert torch.equal(network.state_dict()["head.concepts.weight"][[2, 1]], old)
+def test_vectors_have_length_one(pair: Pictures, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", pair, small_spec(TEMPLATES[-1], mutually_exclusive=True), splits=("train",))
+    finished(train_here(run))
+    outputs = Predictor(run, run.checkpoints / "best").answer("image", [data for _, data in pair[:3]])
+    assert [np.linalg.norm(one["embedding"]) for one in outputs] == pytest.approx([1, 1, 1], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["Clarifai_ResNet_AngularMargin", "Clarifai_ResNext"])
