@@ -25,10 +25,11 @@ class TransferPlan(Plan):
     head_hidden_layers: int = 0  # 0: the head is linear
     head_hidden_width: int = 256
     dropout: float = 0.0  # after each hidden layer
+    regularization: float = 0.0  # of the layer that maps to concepts: 1 / C of logistic regression
 
 
 def plan(values: Values) -> TransferPlan:
-    """AdamW along a cosine: with a linear head this is regularised logistic regression."""
+    """AdamW along a cosine. A linear head comes out as logistic regression, on as many inputs as there are."""
     note = "enrich_dataset adds nothing here: Luthier brings no ready-made negative examples, yours alone are learnt"
     return TransferPlan(
         epochs=values["num_epochs"],
@@ -42,6 +43,7 @@ def plan(values: Values) -> TransferPlan:
         head_hidden_layers=values["head_hidden_layers"],
         head_hidden_width=values["head_hidden_width"],
         dropout=values["dropout"],
+        regularization=values["regularization"],
     )
 
 
@@ -93,6 +95,11 @@ def dropout() -> Range:
     return Range(name="dropout", default=0.2, min=0, max=0.9, description=text)
 
 
+def regularization() -> Range:
+    text = "Pull of the head towards not telling concepts apart: 1 / C of logistic regression, for vectors of length 1"
+    return Range(name="regularization", default=0.3, min=0, max=1000, description=text)
+
+
 def concepts_mutually_exclusive() -> Boolean:
     text = "true: exactly one concept fits each input (softmax); false: any number may fit (sigmoid)"
     return Boolean(name="concepts_mutually_exclusive", default=False, description=text)
@@ -104,9 +111,10 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     base_embed_model(),
     enrich_dataset(),
     vocabulary.batch_size(128, most=4096),
-    vocabulary.num_epochs(30, most=1000),
+    vocabulary.num_epochs(20, most=1000),
     vocabulary.learning_rate(0.01),
-    vocabulary.weight_decay(0.01),
+    vocabulary.weight_decay(0.0),
+    regularization(),
     head_hidden_layers(),
     head_hidden_width(),
     dropout(),

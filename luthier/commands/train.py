@@ -45,6 +45,7 @@ METRICS = {  # of the test split, by model type: what --json ends with
     "text-classifier": ("accuracy", "macro_f1"),
     "text-to-text": ("perplexity", "exact_match"),
     "embedding-classifier": ("accuracy", "macro_f1"),
+    "clusterer": ("distance", "silhouette"),
 }
 
 
@@ -197,14 +198,20 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         fetched = parent is None and have_weights(request, weights_folder, settings.offline, progress)
     with show.moving_bar(out, f"Reading {arguments.data}") as progress:
         read = read_data(
-            arguments.data, arguments.test_data, arguments.columns, settings, progress, learns=request.learns
+            arguments.data,
+            arguments.test_data,
+            arguments.columns,
+            settings,
+            progress,
+            learns=request.learns,
+            labelled=request.labelled,
         )
     good = request.good(read.concepts)
     if good is not None:
         read.examples = [*held_out(read.examples, good)]
     usable = sum(not example.invalid for example in read.examples)
     things = "texts" if request.learns in (Learns.TEXTS, Learns.WRITING) else "pictures"
-    classes = f", {len(read.concepts)} classes" if request.learns is not Learns.WRITING else ""
+    classes = f", {len(read.concepts)} classes" if request.labelled else ""
     out.print(f"Read {arguments.data}: {usable} {things}{classes}", markup=False)
     show.show_counts(out, read.examples, read.concepts, regions=request.regions)
     show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
@@ -218,7 +225,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         batch_size=request.template.plan_for(request.values).batch_size,
         regions=request.regions,
         one_enough=good is not None,
-        labelled=request.learns is not Learns.WRITING,
+        labelled=request.labelled,
     )
     for warning in report.warnings:
         out.print(f"Note: {warning}", style="yellow", markup=False)
@@ -262,7 +269,7 @@ def _say_what_is_trained(
 ) -> None:
     if fetched:
         out.print(f"Fetched the pre-trained weights {request.weights}", markup=False)
-    start = f"from {parent.path if parent else request.weights or 'random weights'}"
+    start = f"from {parent.path if parent else request.start}"
     out.print(f"\nTraining {request.template.id} {start}, seed {request.seed}, in {folder}", style="bold", markup=False)
     for note in (*request.notes, *request.template.plan_for(request.values).notes):
         out.print(note, markup=False)

@@ -33,8 +33,12 @@ def read_data(
     progress: Progress,
     *,
     learns: Learns,
+    labelled: bool = True,
 ) -> ReadResult:
-    """Raises InvalidRequest for data with other inputs or labels than the template learns from."""
+    """Where nothing `labelled` is learnt, the labels are dropped.
+
+    Raises InvalidRequest for data with other inputs or labels than the template learns from.
+    """
     found = readers.read(
         data,
         column_names(columns) or None,
@@ -49,7 +53,7 @@ def read_data(
         raise InvalidRequest(
             f"--data {data} holds labels of whole pictures only: it can be read, but {_WANTED[learns]}"
         )
-    if learns is Learns.WRITING:
+    if not labelled:
         found.examples = [replace(example, labels={}) for example in found.examples]
         found.concepts = []
     return found

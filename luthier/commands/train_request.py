@@ -45,6 +45,16 @@ class TrainRequest:
         return self.template.plan_for(self.values).learns_regions
 
     @property
+    def labelled(self) -> bool:
+        """Whether the model learns what inputs are labelled with."""
+        return self.template.plan_for(self.values).learns_concepts
+
+    @property
+    def start(self) -> str:
+        """What training begins with, in words."""
+        return self.weights or self.values.get("base_embed_model") or "random weights"
+
+    @property
     def learns(self) -> Learns:
         if self.template.model_type == "text-to-text":
             return Learns.WRITING

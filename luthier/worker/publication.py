@@ -19,7 +19,7 @@ from luthier.worker.following import Seen
 LISTED_SKIPPED = 1000
 _KEPT = (  # of the report, as it is
     *("estimate", "plan", "epochs", "best_epoch", "stopped_early", "steps", "seconds", "samples_per_second"),
-    *("peak_memory_mb", "counts", "per_concept", "weights", "seed", "device", "precision", "threads"),
+    *("peak_memory_mb", "counts", "per_concept", "forgetting", "weights", "seed", "device", "precision", "threads"),
 )
 
 
@@ -64,6 +64,8 @@ def calibration(settings: Settings, version: Version, spec: RunSpec, seen: Seen)
     if finished is None or started is None or finished.steady_seconds_per_step <= 0:
         return None
     template = find_template(version.model_type, spec.template)
+    if template.embedder:  # its steps say nothing of other trainings, nor of what a transfer costs
+        return None
     return Calibration(
         template=spec.template,
         model_type=spec.model_type,

@@ -48,6 +48,7 @@ class EmbeddingClassification:
     def __init__(self, spec: RunSpec) -> None:
         self.plan = plan_of(TransferPlan, spec.plan)
         self.concept_ids = [concept.id for concept in spec.concepts]
+        self.train_examples = 0  # known once the data is read
         self.base = TransferBase(spec)
         self.input_kind = self.base.embeds.input_kind
         self.varied = self.base.embeds.varied
@@ -57,6 +58,7 @@ class EmbeddingClassification:
         return TransferHead(self.base.width, len(self.concept_ids), self.plan)
 
     def prepare(self, data: loading.Data, log: Callable[[str], None]) -> None:
+        self.train_examples = len(data.splits["train"])
         self.base.embed_all(data, log)
 
     def unusable(self, example: Example) -> str:
@@ -84,7 +86,8 @@ class EmbeddingClassification:
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         logits = network(batch["vectors"]).float()
-        return classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
+        loss = classification.loss(logits, batch["targets"], exclusive=self.plan.mutually_exclusive)
+        return loss + self._penalty(network)
 
     def predict(self, network: nn.Module, batch: Batch) -> Batch:
         """ "values": probabilities, (B, C)."""
@@ -96,6 +99,19 @@ class EmbeddingClassification:
 
     def judge(self) -> ClassificationJudge:
         return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
+
+    def _penalty(self, network: nn.Module) -> torch.Tensor:
+        """Half the squares of the last layer's weights, such that the loss is that of logistic regression, over n.
+
+        Vectors are scaled up and weights are smaller for it; of independent concepts the loss is the mean.
+        """
+        if not isinstance(network, TransferHead):
+            raise TypeError(f"{type(network).__name__} is no head on vectors")
+        strength = self.plan.regularization * network.scale**2 / max(1, self.train_examples)
+        if not self.plan.mutually_exclusive:
+            strength /= len(self.concept_ids)
+        squares: torch.Tensor = network.head.weight.square().sum()
+        return 0.5 * strength * squares
 
 
 RECIPE = EmbeddingClassification
