@@ -1,4 +1,4 @@
-"""Every visual-segmenter template: two steps, judged, served, gone on from; each network overfits 16 scenes."""
+"""Visual segmenters: each network learns 16 scenes by heart; masks are as they should. Next: `test_every_template`."""
 
 import base64
 import io
@@ -7,20 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from luthier.catalog.model_type import templates_of
 from luthier.catalog.template import Template
-from luthier.engine import checkpoint
 from luthier.engine.evaluate import evaluate
 from luthier.engine.predict import Predictor
-from luthier.engine.recipe import recipe_for
 from luthier.engine.segmentation.masks import classes_of, pixels_of
-from luthier.engine.session import build_network
 from luthier.runs.manifest import Example, Region
 from luthier.runs.prepare import prepare
-from luthier.runs.run import RunConcept, RunFolder, RunSpec
+from luthier.runs.run import RunFolder, RunSpec
 from tests.engine.runs import finished, spec_of, train_here
 from tests.recipes.scenes import CONCEPTS, HEIGHT, WIDTH, examples
 
@@ -30,6 +26,8 @@ FAST = {
     "backbone_multiplier": 1.0, "weight_decay": 0.0, "schedule": "cosine", "ema_decay": 0.0, "flip_probability": 0.0,
     "scale_min": 1.0, "scale_max": 1.0, "shift_fraction": 0.0, "color_jitter": 0.0,
 }  # fmt: skip
+
+LEARNS = {"MMSegmentation_SegFormer": {"epochs": 60, "dropout": 0.0, "learning_rate": 3e-3}}  # what differs from FAST
 
 
 def small_spec(template: Template, **plan: Any) -> RunSpec:
@@ -46,38 +44,25 @@ def mask_of(region: dict[str, Any]) -> Any:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(region["mask"]))))
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
-def test_two_steps_judged_served_and_gone_on_from_with_other_concepts(template: Template, tmp_path: Path) -> None:
-    found = examples(tmp_path / "pictures", 12, splits=("train",) * 8 + ("val", "val", "test", "test"), kind="mask")
-    spec = small_spec(template)
-    run = run_of(tmp_path / "run", spec, found)
-    event = finished(train_here(run))
-    assert event.step == 2
-    assert 0 <= event.metrics["miou"] <= event.metrics["dice"] <= 1
-
-    best = run.checkpoints / "best"
-    assert evaluate(run, best, run.manifest_file)["examples"] == 12
-    outputs = Predictor(run, best).answer("image", [Path(found[0].path).read_bytes(), b"junk"])
-    assert "error" in outputs[1]
-    masks = [mask_of(region) for region in outputs[0]["regions"]]
-    assert all(mask.shape == (HEIGHT, WIDTH) for mask in masks)
-    assert sum(mask.astype(int) for mask in masks).max() <= 1 if masks else True  # no pixel belongs to two concepts
-
-    new = RunConcept("new", "new")
-    other = RunSpec(**{**vars(spec), "resume_from": str(best), "concepts": (new, *reversed(spec.concepts))})
-    network = build_network(recipe_for(other), other, Predictor(run, best).device, print)
-    old = checkpoint.read_tensors(best / checkpoint.MODEL)
-    weight = next(name for name in old if name.endswith("classifier.weight"))
-    assert torch.equal(network.state_dict()[weight][[0, 3, 2]], old[weight])
+def test_masks_are_as_large_as_the_picture_and_no_pixel_has_two_concepts(tmp_path: Path) -> None:
+    found = examples(tmp_path / "pictures", 8, splits=("train",), kind="mask")
+    run = run_of(tmp_path / "run", small_spec(TEMPLATES[-1], epochs=8, learning_rate=2e-3), found)
+    finished(train_here(run))
+    answers = Predictor(run, run.checkpoints / "best").answer("image", [Path(one.path).read_bytes() for one in found])
+    masks = [[mask_of(region) for region in answer["regions"]] for answer in answers]
+    assert any(masks)
+    for of_one in masks:
+        assert all(mask.shape == (HEIGHT, WIDTH) for mask in of_one)
+        assert sum((mask.astype(int) for mask in of_one), np.zeros((HEIGHT, WIDTH))).max() <= 1
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
 def test_overfits_16_scenes(template: Template, tmp_path: Path) -> None:
     found = examples(tmp_path / "pictures", 16, splits=("train",), kind="mask")
-    run = run_of(tmp_path / "run", small_spec(template, **FAST), found)
+    run = run_of(tmp_path / "run", small_spec(template, **{**FAST, **LEARNS.get(template.id, {})}), found)
     finished(train_here(run))
     metrics = evaluate(run, run.checkpoints / "best", run.manifest_file)["metrics"]
-    assert metrics["miou"] >= 0.9 and metrics["pixel_accuracy"] >= 0.95
+    assert metrics["miou"] >= 0.95 and metrics["pixel_accuracy"] >= 0.95
 
 
 def test_polygons_and_masks_become_classes_and_what_is_not_labelled_is_background() -> None:
