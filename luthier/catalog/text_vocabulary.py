@@ -78,6 +78,30 @@ def beside_the_objects() -> tuple[Hyperparameter, ...]:
     return (vocabulary.seed(), vocabulary.num_gpus())
 
 
+# fields of the plan that the objects already speak of, or that mean nothing beside a base model that does not learn
+SAID_IN_OBJECTS = (
+    "optimizer",
+    "schedule",
+    "warmup_steps",
+    "weight_decay",
+    "clip_gradient_norm",
+    "label_smoothing",
+    "accumulate",
+    "gradient_checkpointing",
+    "dropout",
+)
+BESIDE_A_STILL_BASE = (
+    "ema_decay",
+    "trainable_layers",
+    "unfreeze_every_epochs",
+    "backbone_multiplier",
+    "layer_decay",
+    "head_hidden_layers",
+    "head_hidden_width",
+    "feature_cache",
+)
+
+
 def base_model(values: Values) -> str:
     """`weights` of the templates with a model_config: the model that is named, or the one that its GPTQ build is of."""
     config = values["model_config"]

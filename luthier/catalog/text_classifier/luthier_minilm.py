@@ -11,6 +11,7 @@ TEMPLATE = Template(
     backbone="transformers/bert",
     weights=text_vocabulary.from_hub("sentence-transformers/all-MiniLM-L6-v2"),
     plan=text_translation.encoder_plan,
+    strategies=True,
     gflops=cost.of_language_model(10.6, tokens=64),
     parameters_m=22.7,
     recommended=True,

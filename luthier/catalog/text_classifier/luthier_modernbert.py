@@ -11,6 +11,7 @@ TEMPLATE = Template(
     backbone="transformers/modernbert",
     weights=text_vocabulary.from_hub("answerdotai/ModernBERT-base"),
     plan=text_translation.encoder_plan,
+    strategies=True,
     gflops=cost.of_language_model(110.1),
     parameters_m=149.0,
     hyperparameters=(
