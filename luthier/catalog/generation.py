@@ -14,6 +14,8 @@ from luthier.catalog.text_translation import adapter_of, language_fields
 
 Values = Mapping[str, Any]
 
+# strategies of networks with a head on a backbone, and of concepts
+WITHOUT = ("trainable_layers", "unfreeze_every_epochs", "backbone_multiplier", "layer_decay", "balanced_sampling")
 SOFT_PROMPTS = (text_keys.PROMPT_TUNING, text_keys.PREFIX_TUNING)
 
 
