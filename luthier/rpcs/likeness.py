@@ -62,7 +62,7 @@ class Ranking:
         plain = among is None and len(self.queries) == 1 and not self.least
         if plain and not self.exact and nearest.has_index(held):
             return here.approximately(self.version.seq, held, self.queries[0], self.metric, count)
-        return nearest.ranked(held, self.queries, self.metric, among=among, least=self.least)[:count]
+        return nearest.ranked(held, self.queries, self.metric, among=among, least=self.least, count=count)
 
     def scores(self, ctx: Context, connection: Connection, among: Sequence[int] | None = None) -> dict[int, float]:
         """Of every picture, or of those among these inputs, by the seq of its input, best first."""

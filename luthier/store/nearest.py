@@ -69,14 +69,20 @@ def unit(values: Sequence[float]) -> Floats:
 
 
 def ranked(
-    held: Vectors, queries: Sequence[Query], metric: Metric, *, among: Sequence[int] | None = None, least: float = 0.0
+    held: Vectors,
+    queries: Sequence[Query],
+    metric: Metric,
+    *,
+    among: Sequence[int] | None = None,
+    least: float = 0.0,
+    count: int | None = None,
 ) -> list[Found]:
-    """Every vector, or those of the inputs `among`, best first, scores under `least` left out; of equals the older.
+    """The `count` best or all, of every vector or those of the inputs `among`; scores under `least` are left out.
 
-    Of several queries the mean score counts.
+    Best first, of equals the older; of several queries the mean score counts.
     """
     places = np.arange(len(held.seqs)) if among is None else np.flatnonzero(np.isin(held.inputs, np.asarray(among)))
-    return _ordered(held, places, queries, metric, least)
+    return _ordered(held, places, queries, metric, least, count)
 
 
 class Nearest:
@@ -104,7 +110,7 @@ class Nearest:
             index = self._indexes.get(version)
             if index is None or len(held.seqs) > index.made_of * _REBUILT:
                 index = self._indexes[version] = _Index(held)
-        return _ordered(held, index.candidates(held, query, count * _LOOKED_AT), [query], metric, 0.0)[:count]
+        return _ordered(held, index.candidates(held, query, count * _LOOKED_AT), [query], metric, 0.0, count)
 
 
 _OF_DATABASES: "WeakKeyDictionary[Database, Nearest]" = WeakKeyDictionary()
@@ -129,15 +135,20 @@ def has_index(held: Vectors) -> bool:
 
 
 def _ordered(
-    held: Vectors, places: npt.NDArray[Any], queries: Sequence[Query], metric: Metric, least: float
+    held: Vectors,
+    places: npt.NDArray[Any],
+    queries: Sequence[Query],
+    metric: Metric,
+    least: float,
+    count: int | None,
 ) -> list[Found]:
     if not len(places):
         return []
     rows = held.matrix if len(places) == len(held.seqs) else held.matrix[places]
     scores = np.mean([_scores(rows, query, metric) for query in queries], axis=0)
     inputs = held.inputs[places]
-    order = [place for place in np.lexsort((inputs, -scores)) if scores[place] >= least]
-    return [Found(int(inputs[place]), float(scores[place])) for place in order]
+    order = np.lexsort((inputs, -scores))[:count]
+    return [Found(int(inputs[place]), float(scores[place])) for place in order if scores[place] >= least]
 
 
 def _scores(rows: Floats, query: Query, metric: Metric) -> Floats:
