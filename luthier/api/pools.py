@@ -14,6 +14,11 @@ Result = TypeVar("Result")
 READ_THREADS = 2  # short and never waiting for a lock: more of them would only wait for each other's turn at Python
 WRITE_THREADS = 8
 PREDICTION_THREADS = 32  # they mostly wait for the predictors
+PREDICTING = (  # searches by likeness wait for the predictors and for a worker
+    service_pb2.MultiOutputResponse,
+    service_pb2.MultiSearchResponse,
+    service_pb2.PostWorkflowResultsResponse,
+)
 BULK_THREADS = 2  # each may hold several times the largest request
 BULK_BYTES = 8 * 2**20
 
@@ -38,7 +43,7 @@ class Pools:
         return await asyncio.get_running_loop().run_in_executor(self.of(method, size), work)
 
     def of(self, method: Method, size: int) -> Executor:
-        if method.response in (service_pb2.MultiOutputResponse, service_pb2.PostWorkflowResultsResponse):
+        if method.response in PREDICTING:
             return self._predictions
         if size > BULK_BYTES:
             return self._bulk

@@ -151,8 +151,7 @@ class Server:
             return await model.predict(kind, parts, seconds, options)
 
         if header["kind"] == VIDEO:
-            of_frames = partial(ask, "image")
-            return [await self._videos.predicted(part, options, seconds, of_frames) for part in parts]
+            return await self._videos.predicted(parts, options, seconds, partial(ask, "image"))
         return await ask(header["kind"], parts, options, seconds)
 
 

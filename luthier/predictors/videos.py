@@ -23,7 +23,7 @@ DEFAULT_SAMPLE_MS = 1000
 AT_ONCE = 2  # videos; each takes a processor and the memory of a decoder
 CHUNK = 32  # frames that go to the model at a time,
 CHUNK_BYTES = 64 << 20  # fewer where they are large
-LARGEST_ANSWER = 256 << 20  # bytes of JSON that the masks of one video may take
+LARGEST_ANSWER = 96 << 20  # bytes of JSON that the answer to one request may take: a client takes 128 MiB
 
 Answer = dict[str, Any]
 Ask = Callable[
@@ -40,8 +40,20 @@ class Videos:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, "video")
 
-    async def predicted(self, video: bytes, options: Mapping[str, Any], wait_seconds: float, ask: Ask) -> Answer:
-        """What `ask`, the model, says of each frame. Raises ModelBusy and what `ask` raises."""
+    async def predicted(
+        self, videos: Sequence[bytes], options: Mapping[str, Any], wait_seconds: float, ask: Ask
+    ) -> list[Answer]:
+        """What `ask`, the model, says of each frame of each video. Raises ModelBusy and what `ask` raises."""
+        answers: list[Answer] = []
+        left = LARGEST_ANSWER
+        for video in videos:
+            answers.append(await self._answer(video, options, wait_seconds, ask, left))
+            left -= _size(answers[-1])
+        return answers
+
+    async def _answer(
+        self, video: bytes, options: Mapping[str, Any], wait_seconds: float, ask: Ask, most_bytes: int
+    ) -> Answer:
         try:
             await asyncio.wait_for(self._room.acquire(), wait_seconds)
         except TimeoutError:
@@ -50,21 +62,23 @@ class Videos:
             with tempfile.TemporaryDirectory(prefix="luthier-video-") as folder:
                 file = Path(folder) / "video"
                 await asyncio.to_thread(file.write_bytes, video)
-                return await self._frames_of(file, options, wait_seconds, ask)
+                return await self._frames_of(file, options, wait_seconds, ask, most_bytes)
         finally:
             self._room.release()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)
 
-    async def _frames_of(self, file: Path, options: Mapping[str, Any], wait_seconds: float, ask: Ask) -> Answer:
+    async def _frames_of(
+        self, file: Path, options: Mapping[str, Any], wait_seconds: float, ask: Ask, most_bytes: int
+    ) -> Answer:
         sample_ms = int(options.get("sample_ms", DEFAULT_SAMPLE_MS))
         others = {name: value for name, value in options.items() if name != "sample_ms"}
         helper = _Helper(file, sample_ms, self._memory_mb)
         frames: list[Answer] = []
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._asked(helper, frames, lambda parts: ask(parts, others, wait_seconds))
+                return await self._asked(helper, frames, most_bytes, lambda parts: ask(parts, others, wait_seconds))
         except TimeoutError:
             return _error(
                 InputOverLimit.code,
@@ -75,7 +89,11 @@ class Videos:
             helper.kill()
 
     async def _asked(
-        self, helper: "_Helper", frames: list[Answer], ask: Callable[[Sequence[bytes]], Awaitable[list[Answer]]]
+        self,
+        helper: "_Helper",
+        frames: list[Answer],
+        most_bytes: int,
+        ask: Callable[[Sequence[bytes]], Awaitable[list[Answer]]],
     ) -> Answer:
         """Fills `frames`. The next pictures are decoded while the model looks at some."""
         loop, size, last = asyncio.get_running_loop(), 0, Answer()
@@ -92,8 +110,11 @@ class Videos:
                     return _error(last["error"], f"at {header['time_ms']} ms: {last['details']}")
                 frames.append({**header, **last})
                 size += _size(last)
-            if size > LARGEST_ANSWER:
-                return _error(InputOverLimit.code, "what the model says of this video is too long; send it in parts")
+            if size > most_bytes:
+                return _error(
+                    InputOverLimit.code,
+                    f"the answer is larger than {LARGEST_ANSWER >> 20} MiB; send fewer videos, or a larger sample_ms",
+                )
         return {"frames": frames}
 
 

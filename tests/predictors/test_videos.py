@@ -1,12 +1,15 @@
 """What a video sent to the predictors brings: an answer for each frame, or an error of its own."""
 
+import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from luthier.predictors import videos
 from tests.data.videos import gif, video
 from tests.predictors.processes import Predictors, is_alive, pids
 
@@ -54,8 +57,8 @@ def test_many_frames_go_in_several_batches(predictors: Predictors, make_run: Mak
 
 
 def test_a_bad_video_among_good_ones_gets_its_own_error(predictors: Predictors, make_run: MakeRun) -> None:
-    videos = [gif([100]), b"\0\0\0\x18ftypisom" + bytes(64), gif([100])]
-    good, bad, also_good = predictors.client.predict(make_run("a"), BEST, "video", videos)
+    films = [gif([100]), b"\0\0\0\x18ftypisom" + bytes(64), gif([100])]
+    good, bad, also_good = predictors.client.predict(make_run("a"), BEST, "video", films)
     assert bad["error"] == 31420 and "damaged" in bad["details"]
     assert len(good["frames"]) == len(also_good["frames"]) == 1
     assert not list(Path(tempfile.gettempdir()).glob("luthier-video-*")), "files of videos were left behind"
@@ -78,7 +81,22 @@ def test_a_decoder_that_dies_takes_nothing_with_it(limited: Callable[..., Predic
 def test_videos_and_pictures_at_the_same_time(predictors: Predictors, make_run: MakeRun) -> None:
     run, data = make_run("a", answer=1), gif([100] * 40)
     with ThreadPoolExecutor(8) as threads:
-        videos = [threads.submit(predictors.client.predict, run, BEST, "video", [data]) for _ in range(4)]
+        films = [threads.submit(predictors.client.predict, run, BEST, "video", [data]) for _ in range(4)]
         pictures = [threads.submit(predictors.client.predict, run, BEST, "image", [b"x"]) for _ in range(4)]
         assert all(future.result()[0]["values"][0] == 1.0 for future in pictures)
-        assert [len(future.result()[0]["frames"]) for future in videos] == [4] * 4
+        assert [len(future.result()[0]["frames"]) for future in films] == [4] * 4
+
+
+def test_an_answer_that_no_client_would_take_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(videos, "LARGEST_ANSWER", 10_000)
+
+    async def ask(parts: Sequence[bytes], options: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
+        return [{"regions": [{"mask": "x" * 3000}]} for _ in parts]
+
+    async def answers() -> list[dict[str, Any]]:
+        return await videos.Videos(1536, 60).predicted([gif([100]), gif([100, 100, 100]), gif([100])], options, 20, ask)
+
+    options = {"sample_ms": 100}
+    first, second, third = asyncio.run(answers())
+    assert "frames" in first and "frames" in third
+    assert second["error"] == 30105 and "fewer videos" in second["details"]
