@@ -5,11 +5,12 @@ import itertools
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -328,3 +329,11 @@ def _balanced(groups: Sequence[Sequence[int]], count: int, generator: torch.Gene
 
 def _cut(order: Sequence[int], batch_size: int) -> list[list[int]]:
     return [list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A recipe that goes through all examples before the first step, as an embedder that is asked once for each."""
+
+    def prepare(self, data: Data, log: Callable[[str], None]) -> None:
+        """Called when the network is built, also where a run is gone on with; nothing may depend on it but time."""

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,9 +17,6 @@ from luthier.catalog.plan import Plan
 from luthier.errors import InvalidTrainingParams, shown
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
-
-if TYPE_CHECKING:
-    from luthier.engine.loading import Data
 
 Encoded = dict[str, np.ndarray[Any, Any]]  # one example, decoded and scaled; kept in the cache as it is
 Batch = dict[str, torch.Tensor]  # the first dimension of each tensor is the batch's
@@ -131,14 +128,6 @@ class TakesOptions(Protocol):
 
     def encode_prompt(self, data: bytes, options: Mapping[str, Any]) -> Encoded:
         """In place of `encode`, for an input of a caller; raises a LuthierError for bad bytes."""
-
-
-@runtime_checkable
-class Prepares(Protocol):
-    """A recipe that goes through all examples before the first step, as an embedder that is asked once for each."""
-
-    def prepare(self, data: "Data", log: Callable[[str], None]) -> None:
-        """Called when the network is built, also where a run is gone on with; nothing may depend on it but time."""
 
 
 def recipe_names() -> list[str]:

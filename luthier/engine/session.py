@@ -22,7 +22,7 @@ from luthier.engine import backbones, checkpoint, feature_cache, loading, optim,
 from luthier.engine.devices import Device, choose
 from luthier.engine.feature_cache import FeatureCache
 from luthier.engine.optimizers import Optimizer
-from luthier.engine.recipe import Batch, Prepares, Recipe, WeighsConcepts, recipe_for
+from luthier.engine.recipe import Batch, Recipe, WeighsConcepts, recipe_for
 from luthier.errors import CorruptFile, TrainingFailed
 from luthier.runs.run import RunFolder, RunSpec
 
@@ -259,7 +259,7 @@ def open_session(run: RunFolder, log: Log) -> Session:
     data = loading.Data(run.manifest_file, spec, recipe, device.threads)
     data.require_training_data()
     network = build_network(recipe, spec, device, log)
-    if isinstance(recipe, Prepares):
+    if isinstance(recipe, loading.Prepares):
         recipe.prepare(data, log)
     average = copy.deepcopy(network) if recipe.plan.ema_decay else None
     if recipe.plan.gradient_checkpointing:
