@@ -7,7 +7,7 @@ from luthier.catalog.weights import folder
 from tests.e2e.client import Client, curl, until
 from tests.e2e.conftest import Server
 from tests.recipes.test_text_classifiers import CONCEPTS, SUBJECTS, WEIGHTS
-from tests.recipes.tiny_language_models import tiny_encoder
+from tests.recipes.tiny_language_models import tiny_encoder, tiny_model
 
 APP = "texts"
 ENDINGS = ("", " for everyone", " in colour", " with a manual", " that is new", " without ads")
@@ -61,3 +61,26 @@ def test_texts_are_learnt_and_told_apart(server: Server, client: Client) -> None
     )
     predicted = sdk.predict_by_bytes(b"fonts for Greek", input_type="text").outputs[0].data.concepts
     assert max(predicted, key=lambda concept: concept.value).name == CONCEPTS[2]
+
+
+def test_the_guides_lora_template_learns_beside_a_base_model(server: Server, client: Client) -> None:
+    place = folder(server.data_dir / "weights", "EleutherAI/gpt-neo-125m")
+    if not place.exists():
+        tiny_model(place, [*ENDINGS, *(text for texts in SUBJECTS.values() for text in texts)], "gpt_neo")
+    client.PostModels(models=[{"id": "lora", "model_type_id": "text-classifier"}])
+    params = {
+        "template": "HF_GPTNeo_125m_lora",
+        "model_config": {"pretrained_model_name": "EleutherAI/gpt-neo-125m", "torch_dtype": "torch.float32"},
+        "peft_config": {"peft_type": "LORA", "task_type": "SEQ_CLS", "r": 16, "inference_mode": False},
+        "tokenizer_config": {},
+        "trainer_config": {"auto_find_batch_size": True, "num_train_epochs": 20, "learning_rate": 0.01},
+        "seed": 3.0,
+    }
+    version = {
+        "train_info": {"params": params},
+        "output_info": {"data": {"concepts": [{"id": name} for name in CONCEPTS]}},
+    }
+    queued = client.PostModelVersions(model_id="lora", model_versions=[version]).model.model_version
+    client.trained("lora", queued.id)
+    outputs = client.outputs("lora", [{"data": {"text": {"raw": texts[0]}}} for texts in SUBJECTS.values()])
+    assert [output.data.concepts[0].id for output in outputs] == list(SUBJECTS)
