@@ -17,10 +17,11 @@ DATASET = [
 ]
 CONCEPTS = [("output_info.data.concepts", "ARRAY_OF_CONCEPTS", None)]
 TOLERANCE = [("train_info.params.invalid_data_tolerance_percent", "RANGE", 5.0)]
+REPLAY = [("train_info.params.replay_percent", "RANGE", 0.0)]
 TEMPLATE = [("train_info.params.template", "RECURSIVE_ENUM", None)]
 MIN_VALUE = [("output_info.params.min_value", "NUMBER", 0)]
 SELECT = [("output_info.params.select_concepts", "ARRAY_OF_MODEL_CONCEPTS", ())]
-TRAINING = DATASET + CONCEPTS + TOLERANCE + TEMPLATE
+TRAINING = DATASET + CONCEPTS + TOLERANCE + REPLAY + TEMPLATE
 
 EXPECTED = {  # id: title, inputs, outputs, evaluation, fields
     "visual-classifier": (
