@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+TEXTS_A_ROW = 2  # of the longest, at least: fewer leave more padding
 Array = np.ndarray[Any, Any]
 
 
@@ -30,9 +31,12 @@ def padded(tokens: Sequence[Array], learned: Sequence[Array]) -> Rows:
 
 
 def packed(tokens: Sequence[Array], learned: Sequence[Array], width: int) -> Rows:
-    """Rows of `width` tokens at most, with as little padding as can be had; a longer text has a row for itself."""
+    """Rows of `width` tokens at most, with as little padding as can be had; a longer text has a row for itself.
+
+    Rows are no wider than they need be to hold some texts each, as attention costs more in wide ones.
+    """
     lengths = [len(one) for one in tokens]
-    most = max(width, *lengths)
+    most = max(min(width, TEXTS_A_ROW * max(lengths)), *lengths)
     fewest = -(-sum(lengths) // most)
     choices = [_shared_out(lengths, rows) for rows in range(fewest, min(len(lengths), 2 * fewest) + 1)]
     fitting = [rows for rows in choices if _widest(rows, lengths) <= most]
