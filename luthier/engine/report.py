@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.engine import loading
 from luthier.engine.devices import peak_memory_mb
 from luthier.engine.journal import duration, table
 from luthier.engine.optim import warmup_steps
@@ -163,8 +164,28 @@ def effective(session: Session) -> dict[str, Any]:
         "total_steps": session.total_steps,
     }
 
+        **_padding(session),
 
 # -- lines for a person ------------------------------------------------------------------------------------------------
+
+def _padding(session: Session) -> dict[str, Any]:
+    """How much of the first epoch's batches is padding, where examples differ in size and each has a row of its own."""
+    sizes = session.data.sizes("train")
+    if not sizes or getattr(session.plan, "packing", False):
+        return {}
+    steps = loading.training_chunks(
+        session.train_examples,
+        session.step_size,
+        session.examples_per_epoch,
+        seed=session.spec.seed,
+        epoch=0,
+        sizes=sizes,
+        alike=session.data.alike if session.plan.balanced_sampling else (),
+    )
+    parts = [[sizes[index] for index in part] for step in steps for part in loading.evenly(step, session.batch_size)]
+    padded = sum(max(part) * len(part) for part in parts)
+    return {"padding_percent": round(100 * (1 - sum(map(sum, parts)) / padded), 1) if padded else 0.0}
+
 
 
 def introduction(session: Session) -> str:

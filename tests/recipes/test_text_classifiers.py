@@ -156,6 +156,7 @@ def test_bad_E2_a_long_text_is_cut_and_learnt_from(weights_dir: Path, tmp_path: 
     finished(train_here(run))
     log = run.log_file.read_text(encoding="utf-8")
     assert "1 of 16 texts are longer than the 64 tokens that are read of each: 199938 of " in log
+    assert 10 < run.report()["plan"]["padding_percent"] < 60  # one long text among a few short ones
 
 
 def test_batches_hold_texts_of_like_length_and_each_text_once(weights_dir: Path, tmp_path: Path) -> None:
