@@ -28,7 +28,7 @@ class Stages:
 def stages_of(network: nn.Module) -> Stages:
     """What lies before the end of a stage belongs to it, what follows the last one, as a norm or neck, to the last."""
     head = {id(module) for module in head_of(network).modules()}
-    ends = [_plain(end) for end in _ends(network)]
+    ends = [_plain(end) for end in _ends(network, head)]
     found: dict[str, int] = {}
     ended = 0
     for name, module in network.named_modules():
@@ -42,9 +42,11 @@ def stages_of(network: nn.Module) -> Stages:
     return Stages({name: min(stage, last) for name, stage in found.items()}, last + 1)
 
 
-def _ends(network: nn.Module) -> list[str]:
+def _ends(network: nn.Module, head: set[int]) -> list[str]:
     lists: list[tuple[str, nn.ModuleList]] = []
     for name, module in network.named_modules():
+        if id(module) in head:
+            continue
         own = getattr(module, "ends_of_stages", None) or _of_timm(module)
         if own:
             return [f"{name}.{end}" if name else end for end in own]

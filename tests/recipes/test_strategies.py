@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from luthier.catalog.model_type import find_template
+from luthier.catalog.model_type import all_templates, find_template
+from luthier.catalog.plan import Plan
+from luthier.catalog.template import Template
 from luthier.engine import checkpoint
 from luthier.engine.journal import Journal
 from luthier.engine.predict import Predictor
 from luthier.engine.process import StopRequest
+from luthier.engine.recipe import recipe_for
+from luthier.engine.stages import freeze, stages_of
 from luthier.engine.train import train
 from luthier.runs.run import RunFolder, RunSpec
 from tests.engine.runs import finished, hashes_of_weights, spec_of, train_here
@@ -35,6 +39,13 @@ ONE_OF_EACH = [
     ("visual-segmenter", "luthier_tiny_segmenter"),
     ("visual-segmenter", "MMSegmentation_SegFormer"),
     ("visual-embedder", "Clarifai_ResNet_AngularMargin"),
+]
+
+
+VISUAL = [
+    one
+    for one in all_templates()
+    if one.strategies and one.recipe in families.FIELDS and "pretrained_weights" in one.defaults()
 ]
 
 
@@ -82,6 +93,21 @@ def test_all_at_once_train_and_go_on_after_a_cut_to_the_same_bytes(model_type: s
     found = families.FAMILIES[spec.recipe].examples(tmp_path / "asked")[0]
     (answer,) = Predictor(whole, whole.checkpoints / "best").answer("image", [families.bytes_of(found)])
     assert families.FAMILIES[spec.recipe].answer in answer
+
+
+@pytest.mark.parametrize("template", VISUAL, ids=lambda one: f"{one.model_type}-{one.id}")
+def test_every_network_has_stages_and_the_last_one_can_learn_alone(template: Template) -> None:
+    spec = spec_of("run", template.id, {"pretrained_weights": "None"}, ("a", "b"), model_type=template.model_type)
+    with torch.device("meta"):
+        network = recipe_for(spec).build(pretrained=False)
+    stages = stages_of(network)
+    assert stages.count >= 4
+    assert {stages.of_parameter(name) for name, _ in network.named_parameters()} >= {0, stages.count}
+    sizes = []
+    for trained in ("head", "last_1", "last_2", "all"):
+        freeze(network, replace(Plan(1, 1, 0.1), trainable_layers=trained), 0)
+        sizes.append(sum(one.numel() for one in network.parameters() if one.requires_grad))
+    assert sizes == sorted(sizes) and sizes[0] < sizes[1] < sizes[3]
 
 
 def test_stages_thaw_epoch_by_epoch(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ class SpatialPooling(nn.Module):
 class CSPBody(nn.Module):
     """(B, 3, H, W) to maps at strides 8, 16 and 32."""
 
+    ends_of_stages = ("stem", "stage1", "stage2", "stage3", "stage4")
+
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
         self.stem = ConvUnit(12, width, 3)
