@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from luthier.catalog import model_type as catalog
+from luthier.catalog import strategies
 from luthier.catalog.hyperparameters import Hyperparameter
 from luthier.catalog.template import Template
 
@@ -126,7 +127,11 @@ def _hyperparameters(template: Template) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("hyperparameter", "default", "allowed", "what it does"):
         table.add_column(column, overflow="fold")
-    for parameter in template.hyperparameters:
+    shared = strategies.of(template)
+    for place, parameter in enumerate(template.hyperparameters, len(shared) - len(template.hyperparameters)):
+        if place == 0:
+            table.add_row("", "", "", "")
+            table.add_row("[bold]strategies[/]", "", "", "left alone, they change nothing", style="dim")
         table.add_row(parameter.name, shown_default(parameter), parameter.allowed(), parameter.description)
     return table
 
