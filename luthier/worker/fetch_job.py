@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from luthier.data import video
+from luthier.data import video_formats
 from luthier.data.formats import identify
 from luthier.errors import DiskFull, DownloadFailed, InvalidBytes, InvalidInput, LuthierError
 from luthier.store import asked_urls, fetches, jobs, urls
@@ -175,7 +175,7 @@ def _recognised(kind: str, data: bytes) -> tuple[str, bytes]:
     """The format and the content of what came for a picture, a video or a text."""
     if kind == "text":
         return TEXT, _text(data)
-    return (video.identify(data[:64]) if kind == "video" else identify(data)), data
+    return (video_formats.identify(data[: video_formats.START_BYTES]) if kind == "video" else identify(data)), data
 
 
 def _text(data: bytes) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 
 from luthier.data import video as reader
 from luthier.data.decode import decode
-from luthier.data.video import identify, sampled
+from luthier.data.video import sampled
+from luthier.data.video_formats import identify
 from luthier.errors import InputOverLimit, InvalidBytes, LuthierError, UnsupportedFormat, VideoDecodeError
 from luthier.runs.frames import read_frame
 from tests.data.videos import gif, number_of, video
@@ -89,10 +90,16 @@ def test_files_that_are_no_videos(save: Save, data: bytes, kind: type[LuthierErr
 
 
 @pytest.mark.parametrize("kind", ["mp4", "webm"])
-def test_a_video_that_ends_early_is_refused(save: Save, kind: str) -> None:
-    data = video(kind, frames=25, rate=5)
-    with pytest.raises(VideoDecodeError):
-        list(sampled(save(data[: len(data) // 2]), 1000))
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
+def test_a_video_that_ends_early_is_refused(save: Save, kind: str, share: float) -> None:
+    data = video(kind)
+    with pytest.raises(VideoDecodeError, match=f"ends early, at byte {int(len(data) * share)} of"):
+        list(sampled(save(data[: int(len(data) * share)]), 1000))
+
+
+def test_junk_behind_a_video_does_no_harm(save: Save) -> None:
+    assert len(grid(save(video("mp4") + b"junk that is no box" * 9), 500)) == 5
+    assert len(grid(save(video("webm") + b"junk"), 500)) == 5
 
 
 def test_a_gif_that_ends_early_is_refused(save: Save) -> None:
