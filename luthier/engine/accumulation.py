@@ -31,7 +31,7 @@ def gradients(session: Session, batches: list[Batch]) -> float:
             if not out_of_memory(error):
                 raise
             reason = str(error).strip().partition("\n")[0]
-        session.device.release_memory()  # here, where no traceback holds on to tensors any more
+        _release(session)  # here, where no traceback holds on to tensors any more
         _halve(session, reason)
 
 
@@ -53,6 +53,13 @@ def _accumulated(session: Session, batches: list[Batch]) -> float:
             if loss.requires_grad:  # else the recipe has only looked; what it makes of that is up to `settle`
                 loss.backward()  # type: ignore[no-untyped-call]
     return float(torch.stack(losses).sum())
+
+
+def _release(session: Session) -> None:
+    """Frees what a step that was cut has left. Of a cut backward pass tensors stay queued; the next one drops them."""
+    session.optimizer.zero_grad()
+    torch.zeros((), requires_grad=True).add(1).backward()  # type: ignore[no-untyped-call]
+    session.device.release_memory()
 
 
 def size_of(batch: Batch) -> int:

@@ -1,5 +1,7 @@
 """Where and how a network runs: device, precision, memory format, threads. Next: `train`, which asks `choose`."""
 
+import ctypes
+import gc
 import os
 import platform
 import resource
@@ -11,12 +13,14 @@ import torch
 
 from luthier.errors import InvalidTrainingParams, shown
 
-NO_MEMORY = (  # what torch's allocators and CUDA's libraries say in a plain RuntimeError
+NO_MEMORY = (  # what torch's allocators, CUDA's libraries and oneDNN say in a plain RuntimeError
     "can't allocate memory",
+    "Cannot allocate memory",
     "not enough memory",
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "could not create a primitive",
 )
 
 
@@ -43,11 +47,14 @@ class Device:
         return network
 
     def release_memory(self) -> None:
-        """Gives back what the allocator of an accelerator keeps for later and nobody uses."""
+        """Gives back what allocators keep for later and nobody uses."""
+        gc.collect()
         if self.kind == "cuda":
             torch.cuda.empty_cache()
         elif self.kind == "mps":
             torch.mps.empty_cache()
+        elif callable(trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # glibc's
+            trim(0)
 
 
 def choose(device: str, threads: int) -> Device:

@@ -2,6 +2,7 @@
 
 import math
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,33 @@ def test_P12_after_five_halvings_it_fails_with_advice(
     assert event.code == 21106
     assert "out of memory at step 1, even with 2 examples at once, after 5 halvings of batch_size 64" in event.details
     assert "smaller image_size" in event.details
+
+
+def test_a_backward_pass_that_was_cut_leaves_no_tensors_behind(
+    digits: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the cut pass would have needed is alive in the first attempt, and gone before the second."""
+    held: list[weakref.ref[torch.Tensor]] = []
+    honest = ImageClassification.loss
+
+    def no_room(gradient: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    def loss(self: Any, network: Any, batch: Any) -> torch.Tensor:
+        value = honest(self, network, batch)
+        if not held:
+            kept = network.head.weight * 2
+            held.append(weakref.ref(kept))
+            side = (kept * kept).sum()
+            side.register_hook(no_room)
+            return value + 0 * side
+        assert held[0]() is None
+        return value
+
+    monkeypatch.setattr(ImageClassification, "loss", loss)
+    run = make_run(tmp_path / "run", digits[:40], without_norms("a", 16))
+    finished(train_here(run))
+    assert run.log_file.read_text().count("Out of memory at step 1") == 1
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(
