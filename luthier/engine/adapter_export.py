@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 
 def export(run: RunFolder, checkpoint: Path, out: Path, *, merged: bool) -> None:
     """Writes the files into `out`, a folder that is not there yet. Raises InvalidTrainingParams, CorruptFile."""
-    spec = run.spec()
+    spec = replace(run.spec(), device="cpu")  # where nothing is quantised: a merged model is to be whole
     _, network = load_served(spec, checkpoint, choose("cpu", spec.threads))
     if not isinstance(network, ComesApart):
         raise InvalidTrainingParams(f"a model of the template {spec.template} has no adapter and is no language model")

@@ -4,8 +4,10 @@ The base model's small files (ASSETS) are copied into the run folder when a run 
 needs nothing but its run folder. No file that is read here can run code: safetensors and JSON, no `auto_map`.
 """
 
+import importlib.util
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +74,37 @@ def is_decoder(config: Any) -> bool:
     return kind in models.MODEL_FOR_CAUSAL_LM_MAPPING and kind not in models.MODEL_FOR_MASKED_LM_MAPPING
 
 
-def body_of(config: Any, tensors: Tensors | None, precision: str = "float32") -> nn.Module:
-    """The network without a head, on the CPU: random, or with `tensors`. `precision`: how its numbers are held.
+def quantised(words: Mapping[str, Any], precision: str, device: str) -> dict[str, Any]:
+    """What `loaded` needs to hold a base model in as few bits as `words` of quantization_config say (QLoRA, Dettmers et
+    al. 2023), computing in `precision`. {} where there are no words, and where it cannot be: no GPU, no bitsandbytes.
+    """
+    place = place_to_quantise(device) if words else ""
+    if not place:
+        return {}
+    compute = getattr(torch, precision)
+    four = {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": words["bnb_4bit_quant_type"],
+        "bnb_4bit_use_double_quant": words["bnb_4bit_use_double_quant"],
+        "bnb_4bit_compute_dtype": compute,
+    }
+    config = quiet_transformers().BitsAndBytesConfig(**(four if words["bits"] == 4 else {"load_in_8bit": True}))
+    return {"quantization_config": config, "device_map": {"": place}}
+
+
+def place_to_quantise(device: str) -> str:
+    """The GPU that `device` of a spec means where bitsandbytes is installed too, else ""."""
+    gpu = device in ("auto", "cuda") or device.startswith("cuda:")
+    if not (gpu and torch.cuda.is_available() and importlib.util.find_spec("bitsandbytes")):
+        return ""
+    return "cuda:0" if device in ("auto", "cuda") else device
+
+
+def body_of(
+    config: Any, tensors: Tensors | None, precision: str = "float32", more: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """The network without a head: random, or with `tensors`. `precision`: how its numbers are held; `more`: of
+    `quantised`, without which it is on the CPU.
 
     Raises CorruptFile where a tensor is missing or has another shape; tensors too many, as another task's head, are
     left aside.
@@ -85,7 +116,7 @@ def body_of(config: Any, tensors: Tensors | None, precision: str = "float32") ->
     if tensors is None:
         body: nn.Module = transformers.AutoModel.from_config(config, dtype=dtype)
     else:
-        body = loaded(transformers.AutoModel, config, tensors, dtype)
+        body = loaded(transformers.AutoModel, config, tensors, dtype, more)
     if hasattr(body, "pooler"):  # BERT's, trained for another task
         setattr(body, "pooler", None)  # noqa: B010, as nn.Module types it otherwise
     return body
@@ -101,13 +132,19 @@ def quiet_transformers() -> Any:
     return transformers
 
 
-def loaded(auto: Any, config: Any, tensors: Tensors, dtype: torch.dtype = torch.float32) -> nn.Module:
+def loaded(
+    auto: Any,
+    config: Any,
+    tensors: Tensors,
+    dtype: torch.dtype = torch.float32,
+    more: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """The model that `auto`, a class of transformers, has for `config`; raises CorruptFile where tensors do not fit."""
     kinds = auto._model_mapping[type(config)]
     kind = kinds[0] if isinstance(kinds, tuple | list) else kinds
     try:
         body, said = kind.from_pretrained(
-            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
+            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True, **(more or {})
         )
     except RuntimeError as error:  # of other shapes
         raise CorruptFile(f"the weights do not fit the network of {CONFIG_FILE}: {error}") from error

@@ -86,7 +86,8 @@ def freeze(network: nn.Module, plan: Plan, epoch: int) -> None:
     stages = stages_of(network)
     first = stages.count - learning_stages(plan, stages.count, epoch)
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(stages.of_parameter(name) >= first)
+        learns = stages.of_parameter(name) >= first and parameter.is_floating_point()  # not one that is quantised
+        parameter.requires_grad_(learns)
     for part in network.modules():
         if callable(own := getattr(part, "freeze", None)):
             own()

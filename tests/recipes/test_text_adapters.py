@@ -192,6 +192,29 @@ def test_the_base_model_is_held_as_torch_dtype_says_and_the_adapter_in_float32(w
     assert found == {(True, torch.float32), (False, torch.bfloat16)}
 
 
+def test_a_base_model_in_four_bits_learns_by_its_adapter(
+    weights_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bitsandbytes computes on a processor too, slowly: enough to see what a GPU is asked for."""
+    monkeypatch.setattr(language_models, "place_to_quantise", lambda device: "cpu")
+    given = {"model_config": {"torch_dtype": "torch.float32"}}
+    run = made(tmp_path / "run", spec_for(weights_dir, LLAMA, given, epochs=2), examples())
+    network = recipe_for(run.spec()).build(pretrained=True)
+    kinds = {type(one).__name__ for name, one in network.named_modules() if name.endswith("q_proj.base_layer")}
+    assert kinds == {"Linear4bit"}
+    finished(train_here(run))
+    Predictor(run, run.checkpoints / "best").answer("text", [b"plays music files"])
+
+
+def test_nothing_is_quantised_where_no_gpu_is_asked_for_or_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert language_models.place_to_quantise("cpu") == ""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert language_models.place_to_quantise("auto") == ""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    places = [language_models.place_to_quantise(device) for device in ("auto", "cuda", "cuda:1", "cpu", "mps")]
+    assert places == ["cuda:0", "cuda:0", "cuda:1", "", ""]
+
+
 def test_bad_P8_an_adapter_is_not_laid_over_another_base_model(weights_dir: Path, tmp_path: Path) -> None:
     own = tmp_path / "weights"
     source = tiny_model(tmp_path / "source", TEXTS, "gpt_neo")

@@ -1,6 +1,7 @@
 """A network that writes, from a base model's files. Next: `decoder`, `encoder_decoder`."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,15 @@ def asks(assets: Path) -> bool:
     return bool(language_models.config_of(assets).is_encoder_decoder)
 
 
-def network_of(assets: Path, tensors: Tensors | None, plan: GenerationPlan) -> Network:
-    """On the CPU: random, or with `tensors`; with the plan's adapter. Raises CorruptFile, InvalidTrainingParams."""
+def network_of(assets: Path, tensors: Tensors | None, plan: GenerationPlan, device: str = "cpu") -> Network:
+    """Random, or with `tensors`; with the plan's adapter. On the CPU, unless the base model is quantised for `device`.
+
+    Raises CorruptFile, InvalidTrainingParams.
+    """
     config = language_models.config_of(assets)
-    model = _model_of(config, tensors, plan.base_precision if plan.adapter else "float32")
+    precision = plan.base_precision if plan.adapter else "float32"
+    quantised = language_models.quantised(plan.base_quantization if plan.adapter else {}, precision, device)
+    model = _model_of(config, tensors, precision, quantised)
     takes, soft = set(inspect.signature(type(model).forward).parameters), plan.adapter.get("peft_type") in SOFT_PROMPTS
     if plan.adapter:
         if soft and config.is_encoder_decoder:
@@ -39,14 +45,14 @@ def network_of(assets: Path, tensors: Tensors | None, plan: GenerationPlan) -> N
     return network
 
 
-def _model_of(config: Any, tensors: Tensors | None, precision: str) -> Any:
+def _model_of(config: Any, tensors: Tensors | None, precision: str, quantised: Mapping[str, Any]) -> Any:
     transformers, dtype = language_models.quiet_transformers(), getattr(torch, precision)
     auto = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
     if type(config) not in auto._model_mapping:
         raise CorruptFile(f"the base model is a {config.model_type}, which writes no texts; name a language model")
     if tensors is None:
         return auto.from_config(config, dtype=dtype)
-    return language_models.loaded(auto, config, tensors, dtype)
+    return language_models.loaded(auto, config, tensors, dtype, quantised)
 
 
 def _first_token(config: Any) -> int:

@@ -94,7 +94,8 @@ class TextClassification:
                 language_models.verify_base(self.assets, file)
             language_models.check_room(file, precision)
             tensors = backbones.read_weights(file)
-        body = language_models.body_of(config, tensors, precision)
+        more = language_models.quantised(self.plan.base_quantization if adapter else {}, precision, self.spec.device)
+        body = language_models.body_of(config, tensors, precision, more)
         if adapter:
             body = adapters.adapted(body, adapter, adapters.FEATURES)
         last = {"last": True, "mean": False}.get(self.plan.pooling, language_models.is_decoder(config))

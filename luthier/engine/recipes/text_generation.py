@@ -66,8 +66,9 @@ class TextGeneration:
             file = require(Path(self.spec.weights_folder), self.spec.weights)
             if self.plan.adapter:
                 language_models.verify_base(self.assets, file)
+            language_models.check_room(file, self.plan.base_precision if self.plan.adapter else "float32")
             tensors = backbones.read_weights(file)
-        network = networks.network_of(self.assets, tensors, self.plan)
+        network = networks.network_of(self.assets, tensors, self.plan, self.spec.device)
         if self.row_tokens and not network.keeps_apart():
             raise InvalidTrainingParams(
                 "packing is true, but in this network texts that share a row would see each other; set packing to false"
