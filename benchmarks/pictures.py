@@ -26,6 +26,7 @@ GROUPS: dict[str, tuple[int, int]] = {  # blocks of Unicode whose glyphs look al
     "boxes": (0x2550, 0x259F),
     "braille": (0x2840, 0x28FF),
 }
+TINT = (1.0, 0.97, 0.92)  # of textures and scratches, so that colour tells nothing
 SCENE_CONCEPTS = ("symbols", "letters", "arrows")
 
 
@@ -132,6 +133,39 @@ def scene(
 def scenes(count: int, seed: int, *, unseen: bool) -> list[Scene]:
     generator = np.random.default_rng([seed, int(unseen)])
     return [scene(generator, unseen=unseen) for _ in range(count)]
+
+
+def texture(name: str, generator: np.random.Generator, *, unseen: bool, side: int = 256) -> Pixels:
+    """A square of a photographed texture of scikit-image in a random light; unseen ones come from its right side."""
+    import skimage.data
+
+    whole = np.asarray(getattr(skimage.data, name)())
+    first, last = (288, whole.shape[1] - 224) if unseen else (0, 64)
+    left, top = int(generator.integers(first, last + 1)), int(generator.integers(0, whole.shape[0] - 224 + 1))
+    cut = Image.fromarray(whole[top : top + 224, left : left + 224]).resize((side, side), Image.Resampling.BICUBIC)
+    light = np.asarray(cut, dtype=np.float32)[..., None] * generator.uniform(0.9, 1.1) + generator.uniform(-8, 8)
+    lit: Pixels = np.clip(light * np.array(TINT), 0, 255).astype(np.uint8)
+    return lit
+
+
+def scratch(pixels: Pixels, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Draws one to three bent bright lines of one to three pixels; where they are, (H, W)."""
+    image, mask = Image.fromarray(pixels), Image.new("L", pixels.shape[1::-1])
+    for _ in range(int(generator.integers(1, 4))):
+        angle, place = generator.uniform(0, np.pi), generator.uniform(0.2, 0.8, 2) * pixels.shape[1::-1]
+        points = [(float(place[0]), float(place[1]))]
+        for _ in range(int(generator.integers(3, 8))):
+            angle += generator.normal(0, 0.25)
+            x, y = points[-1]
+            points.append((x + 10 * float(np.cos(angle)), y + 10 * float(np.sin(angle))))
+        shade = int(generator.integers(225, 256))
+        width = int(generator.integers(1, 4))
+        colour = tuple(int(shade * share) for share in TINT)
+        for drawing, fill in ((ImageDraw.Draw(image), colour), (ImageDraw.Draw(mask), 255)):
+            drawing.line(points, fill=fill, width=width)
+    pixels[:] = np.asarray(image)
+    inside: npt.NDArray[np.bool_] = np.asarray(mask) > 0
+    return inside
 
 
 def save(pixels: Pixels, file: Path) -> None:

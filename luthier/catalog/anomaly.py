@@ -42,10 +42,11 @@ class AnomalyPlan(Plan):
     method: str = "patchcore"  # patchcore, reverse_distillation
     body: str = ""  # the network whose maps are compared; "": the template's own
     strides: tuple[int, ...] = (8, 16)  # of those maps, in pixels
+    patch: int = 3  # odd: places of the finest map that a patch is the mean of, each way
     coreset_ratio: float = 0.1  # share of the patches of good pictures that are remembered
     largest_memory: int = LARGEST_MEMORY  # rows, however many patches there are
     neighbours: int = 9  # remembered patches that the score of a picture is weighed by
-    alike: bool = False  # channels of the maps are brought to one scale first
+    alike: bool = False  # channels of the maps are first made to count alike
     good_concept: str = ""  # id of the concept of good pictures; "": found by its name
     good_quantile: float = 0.99  # of good pictures' scores: the threshold, where no anomalies are labelled
     smoothing: float = 4.0  # standard deviation in pixels of the blur over heatmaps; 0: none
@@ -121,6 +122,7 @@ def patchcore_plan(values: Values) -> AnomalyPlan:
         learning_rate=0.0,
         image_size=values["image_size"],
         strides=(4,),
+        patch=1,
         coreset_ratio=values["coreset_ratio"],
         neighbours=values["neighbours"],
         alike=True,

@@ -50,9 +50,9 @@ class FilterBank(Body):
 
 
 def _at(responses: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Averaged where there are more of them than cells, else in between."""
+    """The strongest of a cell, where there are more of them than cells, so that thin lines are not watered down."""
     if responses.shape[2] >= shape[0]:
-        return functional.adaptive_avg_pool2d(responses, shape)
+        return functional.adaptive_max_pool2d(responses, shape)
     return functional.interpolate(responses, size=shape, mode="bilinear", align_corners=False)
 
 

@@ -17,21 +17,24 @@ from luthier.engine.loading import generator_for
 
 Tensor = torch.Tensor
 MOST_SEEN = 250_000  # patches that are kept until the coreset is chosen; more are thinned out at random
+FAINTEST = 1e-5  # of the largest variance: what is below counts no more than that
 CHUNK = 8192  # patches that are compared with the memory at once
 
 
 class PatchCore(AnomalyNetwork):
-    """A patch is a place of the body's maps with its eight neighbours; the coarser maps are enlarged to the finest.
+    """A patch is a place of the body's maps with its neighbours; the coarser maps are enlarged to the finest.
 
     `memory` (M, D) are the remembered patches. `seen` are those of this epoch, a table of which `filled` rows count:
-    it is part of checkpoints, so that a run that was cut within the epoch goes on. `scale` divides channels.
+    it is part of checkpoints, so that a run that was cut within the epoch goes on. Where the plan says `alike`, rows
+    are multiplied by `level` before they are compared: channels that say the same no longer count twice, and what is
+    rare among good pictures counts most, however faint.
     """
 
     memory: Tensor
     seen: Tensor
     filled: Tensor
     share: Tensor
-    scale: Tensor
+    level: Tensor
 
     def __init__(self, body: Body, plan: AnomalyPlan, seed: int) -> None:
         super().__init__(plan)
@@ -42,7 +45,7 @@ class PatchCore(AnomalyNetwork):
         self.register_buffer("seen", torch.zeros(0, width, dtype=torch.float16))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
         self.register_buffer("share", torch.ones(()))  # of the patches of a picture that are kept
-        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("level", torch.eye(width if plan.alike else 0))
         self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
 
     def get_classifier(self) -> nn.Module:
@@ -60,8 +63,7 @@ class PatchCore(AnomalyNetwork):
         maps = patches.new_zeros(len(images), height, width)
         scores = patches.new_zeros(len(images))
         if len(self.memory):
-            known = self.memory / self.scale
-            patches = patches / self.scale
+            known, patches = self._levelled(self.memory), self._levelled(patches)
             distances, nearest = _nearest(patches, known)
             maps = distances.view(len(images), height, width)
             strangest = distances.view(len(images), -1).argmax(1) + torch.arange(
@@ -83,16 +85,22 @@ class PatchCore(AnomalyNetwork):
         wanted = min(self.plan.largest_memory, max(1, round(len(seen) * self.plan.coreset_ratio)) + len(self.memory))
         rows = torch.cat([self.memory, seen])
         if self.plan.alike:
-            self.scale.copy_(rows.std(0).clamp(min=1e-6))
+            self.level.copy_(_whitening(rows))
         generator = generator_for(self.seed, "coreset", 0)
-        self.memory = rows[greedy_coreset(rows / self.scale, wanted, generator)]
+        self.memory = rows[greedy_coreset(self._levelled(rows), wanted, generator)]
         thinned = f", of which a share of {float(self.share):g} was kept" if float(self.share) < 1 else ""
         self.seen, self.filled, self.share = self.seen[:0], torch.zeros_like(self.filled), torch.ones_like(self.share)
         return f"{len(self.memory)} patches are remembered out of {len(rows)} of good pictures{thinned}"
 
+    def _levelled(self, rows: Tensor) -> Tensor:
+        return rows @ self.level if self.plan.alike else rows
+
     def _patches(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """(B * h * w, D) float32 on h rows and w columns."""
-        maps = [functional.avg_pool2d(one.float(), 3, 1, 1, count_include_pad=False) for one in self.body(images)]
+        size = self.plan.patch
+        maps = [
+            functional.avg_pool2d(one.float(), size, 1, size // 2, count_include_pad=False) for one in self.body(images)
+        ]
         shape = maps[0].shape[2:]
         same = [maps[0], *(functional.interpolate(one, size=shape, mode="bilinear") for one in maps[1:])]
         joined = torch.cat(same, 1).permute(0, 2, 3, 1)
@@ -124,6 +132,13 @@ class PatchCore(AnomalyNetwork):
         others = (patches.unsqueeze(1) - known[around]).norm(dim=2)
         weighed: Tensor = (1 - others.softmax(1)[:, 0]) * distances
         return weighed
+
+
+def _whitening(rows: Tensor) -> Tensor:
+    """(D, D): products with it have variance 1 in every direction of `rows`, but for those of next to no variance."""
+    variances, directions = torch.linalg.eigh(torch.cov(rows.T).view(rows.shape[1], -1))
+    whitening: Tensor = directions / variances.clamp(min=float(variances.max()) * FAINTEST + 1e-12).sqrt()
+    return whitening
 
 
 def _part_of(rows: Tensor, share: float) -> Tensor:
