@@ -1,6 +1,7 @@
 """The text-to-text templates: trained, judged, made to write, cut short and gone on with, from tiny language models."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,11 @@ from luthier.catalog.model_type import find_template, templates_of
 from luthier.catalog.template import Template
 from luthier.catalog.weights import assets, folder
 from luthier.engine.checkpoint import MODEL, sha256
+from luthier.engine.estimate import estimate
 from luthier.engine.evaluate import evaluate
+from luthier.engine.journal import Journal
 from luthier.engine.predict import Predictor
+from luthier.engine.process import StopRequest
 from luthier.engine.recipe import recipe_for
 from luthier.errors import InvalidTrainingParams
 from luthier.runs.manifest import Example, Message
@@ -197,6 +201,14 @@ def test_a_batch_computed_in_parts_has_the_same_loss(tmp_path: Path) -> None:
     parts = [{name: tensor[start : start + 2] for name, tensor in batch.items()} for start in range(0, rows, 2)]
     total = sum(recipe.loss(network, part).item() * len(part["tokens"]) / rows for part in parts)
     assert total == pytest.approx(recipe.loss(network, batch).item(), rel=1e-5)
+
+
+def test_what_a_step_costs_is_measured_without_weights(tmp_path: Path) -> None:
+    spec = small_spec(weights_of(tmp_path / "weights"), template="HF_Mistral_7b_lora", epochs=1)
+    beside = assets(tmp_path / "weights", WEIGHTS)
+    run = prepare(tmp_path / "run", replace(spec, weights="", estimate_only=True), [], beside)
+    estimate(run, Journal(run, echo=False), StopRequest(Journal(run, echo=False)), time.monotonic())
+    assert 0 < run.report()["seconds_per_step"] < 5 and run.report()["seconds_per_validation_item"] > 0
 
 
 def test_goes_on_where_it_was_cut_with_the_same_bytes(tmp_path: Path) -> None:
