@@ -9,18 +9,22 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from luthier.catalog.model_type import find_template, templates_of
 from luthier.catalog.template import Template
 from luthier.catalog.weights import assets, folder
+from luthier.engine import adapter_export
 from luthier.engine.checkpoint import MODEL, sha256
+from luthier.engine.devices import choose
 from luthier.engine.estimate import estimate
-from luthier.engine.evaluate import evaluate
+from luthier.engine.evaluate import evaluate, load_served
 from luthier.engine.journal import Journal
 from luthier.engine.predict import Predictor
 from luthier.engine.process import StopRequest
-from luthier.engine.recipe import recipe_for
+from luthier.engine.recipe import Batch, recipe_for
 from luthier.errors import InvalidTrainingParams
 from luthier.runs.manifest import Example, Message
 from luthier.runs.prepare import prepare
@@ -211,6 +215,11 @@ def test_what_a_step_costs_is_measured_without_weights(tmp_path: Path) -> None:
     assert 0 < run.report()["seconds_per_step"] < 5 and run.report()["seconds_per_validation_item"] > 0
 
 
+def _logits(network: Any, batch: Batch) -> torch.Tensor:
+    logits: torch.Tensor = network.model(input_ids=batch["tokens"]).logits
+    return logits[:, -batch["tokens"].shape[1] :]
+
+
 def test_goes_on_where_it_was_cut_with_the_same_bytes(tmp_path: Path) -> None:
     spec = small_spec(weights_of(tmp_path / "weights"), checkpoint_seconds=0.0)
     whole, cut = (made(tmp_path / name, spec, examples()) for name in ("whole", "cut"))
@@ -273,6 +282,14 @@ def test_adapters_alone_learn_and_are_gone_on_from(tmp_path: Path, kind: str) ->
         load_file(file) for file in (root / WEIGHTS / "model.safetensors", run.checkpoints / "best" / MODEL)
     )
     assert sum(one.numel() for one in learnt.values()) < sum(one.numel() for one in base.values()) / 4
+    adapter_export.export(run, run.checkpoints / "best", tmp_path / "adapter", merged=False)
+    plain = AutoModelForCausalLM.from_pretrained(root / WEIGHTS)
+    theirs = PeftModel.from_pretrained(plain, tmp_path / "adapter").eval()
+    recipe, ours = load_served(run.spec(), run.checkpoints / "best", choose("cpu", 1))
+    batch = recipe.collate([recipe.encode(_bytes(row), row) for row in examples()[:1]])
+    with torch.inference_mode():
+        logits = theirs(input_ids=batch["tokens"]).logits[:, -batch["tokens"].shape[1] :]
+        assert torch.allclose(logits, _logits(ours, batch), atol=1e-5)
     again = replace(spec, run="more", resume_from=str(run.checkpoints / "best"))
     more = made(tmp_path / "more", again, examples())
     finished(train_here(more))
