@@ -23,7 +23,15 @@ from luthier.commands import train_output as show
 from luthier.commands.command_line import INTERRUPTED, Options
 from luthier.commands.durations import spell
 from luthier.commands.train_data import Learns, read_data
-from luthier.commands.train_request import TrainRequest, best_of, have_weights, make_request, make_spec, parent_of
+from luthier.commands.train_request import (
+    TrainRequest,
+    best_of,
+    have_weights,
+    make_request,
+    make_spec,
+    parent_of,
+    parse_preparation,
+)
 from luthier.data import check
 from luthier.data.anomalies import held_out
 from luthier.data.replay import with_replay
@@ -65,6 +73,7 @@ class Arguments:
     exclusive: bool | None = None
     tolerance: float = 5.0
     columns: tuple[str, ...] = ()
+    prepare_text: tuple[str, ...] = ()
     start_from: Path | None = None
     replay_percent: float = 0.0
     model_type: str = ""
@@ -92,6 +101,12 @@ class Outcome:
     "--test-data", type=click.Path(path_type=Path), metavar="FOLDER", help="Other pictures to judge the model on."
 )
 @click.option("--columns", multiple=True, metavar="NAME=COLUMN", help="A CSV's own column name: --columns image=file.")
+@click.option(
+    "--prepare-text",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="unicode, whitespace, lower_case, stop_words, stemming, missing, fill: what is done to texts first.",
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Run folder; else runs/TEMPLATE-TIME.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was stopped.")
 @click.option(
@@ -165,7 +180,10 @@ def _arguments(given: dict[str, Any]) -> Arguments:
 
 
 def _refuse_beside_resume(given: dict[str, Any]) -> None:
-    fixed = ("data", "template", "assignments", "test_data", "columns", "out", "exclusive", "seed", "start_from")
+    fixed = (
+        *("data", "template", "assignments", "test_data", "columns", "prepare_text", "out", "exclusive", "seed"),
+        "start_from",
+    )
     named = [name for name in (*fixed, "model_type") if given[name] not in (None, (), "")]
     if named:
         option = {"assignments": "set", "exclusive": "concepts-…"}.get(named[0], named[0].replace("_", "-"))
@@ -191,6 +209,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         seed=arguments.seed,
         model_type=arguments.model_type,
     )
+    preparation = parse_preparation(arguments.prepare_text, request)
     weights_folder = arguments.weights_dir or settings.weights_folder
     parent = parent_of(arguments.start_from, arguments.replay_percent, request.template)
     folder = _run_folder(arguments.out, request.template.id)
@@ -205,6 +224,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
             progress,
             learns=request.learns,
             labelled=request.labelled,
+            preparation=preparation,
         )
     good = request.good(read.concepts)
     if good is not None:
@@ -240,6 +260,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         threads=arguments.threads,
         tolerance=arguments.tolerance,
         parent=parent,
+        preparation=preparation,
     )
     if parent is not None:
         spec = replace(spec, resume_from=str(best_of(parent)), replay_percent=arguments.replay_percent)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
+from luthier.catalog.text_preparation import TextPreparation
 from luthier.data import readers
 from luthier.data.readers.found import ReadResult
-from luthier.data.readers.settle import Progress
+from luthier.data.readers.settle import EMPTY_TEXT, Progress
 from luthier.errors import InvalidRequest
 from luthier.runs.manifest import Example
 from luthier.settings import Settings
+
+AS_THEY_ARE = TextPreparation()
 
 
 class Learns(Enum):
@@ -34,8 +37,9 @@ def read_data(
     *,
     learns: Learns,
     labelled: bool = True,
+    preparation: TextPreparation = AS_THEY_ARE,
 ) -> ReadResult:
-    """Where nothing `labelled` is learnt, the labels are dropped.
+    """Where nothing `labelled` is learnt, the labels are dropped; `preparation` says what becomes of empty texts.
 
     Raises InvalidRequest for data with other inputs or labels than the template learns from.
     """
@@ -44,6 +48,7 @@ def read_data(
         column_names(columns) or None,
         progress,
         test_data=test_data,
+        empty_texts=preparation.missing != "reject",
         memory_mb=settings.decode_memory_mb,
         seconds=settings.decode_seconds,
     )
@@ -53,10 +58,26 @@ def read_data(
         raise InvalidRequest(
             f"--data {data} holds labels of whole pictures only: it can be read, but {_WANTED[learns]}"
         )
+    _settle_missing(found, preparation)
     if not labelled:
         found.examples = [replace(example, labels={}) for example in found.examples]
         found.concepts = []
     return found
+
+
+def _settle_missing(found: ReadResult, preparation: TextPreparation) -> None:
+    """Empty texts, which readers call invalid, are left out or filled where that is asked for."""
+    missing = {example.id for example in found.examples if example.invalid == EMPTY_TEXT}
+    if not missing or preparation.missing == "reject":
+        return
+    if preparation.missing == "drop":
+        found.examples = [example for example in found.examples if example.id not in missing]
+        found.notes.append(f"{len(missing)} empty texts are left out, as missing=drop says")
+    else:
+        fill = preparation.fill
+        found.examples = [replace(one, text=fill, invalid="") if one.id in missing else one for one in found.examples]
+        found.notes.append(f"{len(missing)} empty texts are taken as {preparation.fill!r}, as missing=fill says")
+    found.rejected = [rejected for rejected in found.rejected if rejected.reason != EMPTY_TEXT]
 
 
 _PICTURES, _TEXTS, _CONVERSATIONS = "pictures", "texts", "conversations"
@@ -88,7 +109,7 @@ def _holds(example: Example) -> str:
         return _KINDS[example.regions[0].kind]
     if example.messages:
         return _CONVERSATIONS
-    return _TEXTS if example.text else _PICTURES
+    return _TEXTS if example.text or example.invalid == EMPTY_TEXT else _PICTURES
 
 
 def column_names(given: Sequence[str]) -> dict[str, str]:

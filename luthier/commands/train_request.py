@@ -11,6 +11,7 @@ from luthier.catalog import model_type as catalog
 from luthier.catalog import weights as catalog_weights
 from luthier.catalog.anomaly import AnomalyPlan, good_of
 from luthier.catalog.template import Template
+from luthier.catalog.text_preparation import TextPreparation, checked
 from luthier.catalog.weights import Progress
 from luthier.commands.train_data import Learns
 from luthier.errors import InvalidRequest, InvalidTrainingParams, shown
@@ -21,6 +22,7 @@ from luthier.worker.checkpoints import BEST
 from luthier.worker.weights_pull import pull
 
 LARGEST_SEED = 2**31 - 1
+EXAMPLES = {"--set": "--set num_epochs=3", "--prepare-text": "--prepare-text lower_case=true"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class TrainRequest:
         return good_of(self.template.plan_for(self.values), [(one.id, one.name) for one in concepts])
 
 
-def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+def parse_assignments(assignments: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """`key=value` texts; a value that reads as JSON is taken so (3, 0.1, true, [1,2]), else it is text.
 
     Raises InvalidRequest for one without "=" or a key given twice.
@@ -78,11 +80,24 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise InvalidRequest(f"--set {shown(assignment)}: write it as name=value, for example --set num_epochs=3")
+            raise InvalidRequest(
+                f"{option} {shown(assignment)}: write it as name=value, for example {EXAMPLES[option]}"
+            )
         if key.strip() in values:
-            raise InvalidRequest(f"--set {shown(key.strip())} is given twice; give it once")
+            raise InvalidRequest(f"{option} {shown(key.strip())} is given twice; give it once")
         values[key.strip()] = _value(text.strip())
     return values
+
+
+def parse_preparation(assignments: Sequence[str], request: TrainRequest) -> TextPreparation:
+    """The same of --prepare-text; raises InvalidRequest where the template does not tell texts apart."""
+    given = parse_assignments(assignments, "--prepare-text")
+    if given and request.learns is not Learns.TEXTS:
+        raise InvalidRequest(f"--prepare-text is for templates that tell texts apart; {request.template.id} does not")
+    try:
+        return checked(given, "--prepare-text")
+    except InvalidTrainingParams as error:
+        raise InvalidRequest(error.details) from None
 
 
 def _value(text: str) -> Any:
@@ -213,6 +228,7 @@ def make_spec(
     threads: int,
     tolerance: float,
     parent: RunFolder | None = None,
+    preparation: TextPreparation | None = None,
 ) -> RunSpec:
     template = request.template
     return RunSpec(
@@ -234,4 +250,5 @@ def make_spec(
         disk_reserve_mb=settings.disk_reserve_mb,
         invalid_data_tolerance_percent=tolerance,
         base=base_of(request, weights_folder, parent),
+        text_preparation=preparation.to_json() if preparation else {},
     )

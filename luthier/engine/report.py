@@ -155,18 +155,18 @@ def counts(session: Session) -> dict[str, Any]:
 
 def effective(session: Session) -> dict[str, Any]:
     """What differs from the plan because of the data."""
+    prepared = {"text_preparation": session.spec.text_preparation} if session.spec.text_preparation else {}
     return {
+        **prepared,
         "batch_size": session.batch_size,
         "step_size": session.step_size,
         "micro_batch": session.micro_batch,
         "warmup_steps": warmup_steps(session.total_steps, session.plan),
         "steps_per_epoch": session.steps_per_epoch,
         "total_steps": session.total_steps,
+        **_padding(session),
     }
 
-        **_padding(session),
-
-# -- lines for a person ------------------------------------------------------------------------------------------------
 
 def _padding(session: Session) -> dict[str, Any]:
     """How much of the first epoch's batches is padding, where examples differ in size and each has a row of its own."""
@@ -186,6 +186,8 @@ def _padding(session: Session) -> dict[str, Any]:
     padded = sum(max(part) * len(part) for part in parts)
     return {"padding_percent": round(100 * (1 - sum(map(sum, parts)) / padded), 1) if padded else 0.0}
 
+
+# -- lines for a person ------------------------------------------------------------------------------------------------
 
 
 def introduction(session: Session) -> str:

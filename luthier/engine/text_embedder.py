@@ -15,6 +15,7 @@ from luthier.catalog.text_plan import TextPlan
 from luthier.catalog.weights import require
 from luthier.engine import backbones, language_models
 from luthier.engine.plans import plan_of
+from luthier.engine.prepared_texts import prepare
 from luthier.engine.recipe import Batch, Encoded
 from luthier.engine.recipes.text_classification import text_of
 from luthier.runs.manifest import Example
@@ -30,6 +31,7 @@ class TextEmbedding:
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
         self.plan = plan_of(TextPlan, spec.plan)
+        self.prepared = prepare(spec.text_preparation)
         self.assets = Path(spec.assets_folder)
         language_models.verify(self.assets, spec.assets)
         longest = language_models.most_tokens(self.assets)
@@ -43,7 +45,7 @@ class TextEmbedding:
         return language_models.body_of(language_models.config_of(self.assets), tensors)
 
     def encode(self, data: bytes, example: Example) -> Encoded:
-        tokens, lost = self.tokenizer.encode(text_of(data))
+        tokens, lost = self.tokenizer.encode(self.prepared(text_of(data)))
         return {"tokens": tokens, "lost": np.array([lost])}
 
     def example_of(self, number: int) -> Encoded:

@@ -51,6 +51,7 @@ class TransferBase:
         base = RunSpec.from_json(json.dumps(spec.base))
         if base.recipe not in KINDS:
             raise InvalidTrainingParams(f"the base model is a {shown(base.recipe)}; vectors come of {', '.join(KINDS)}")
+        base = replace(base, text_preparation=spec.text_preparation)
         self.spec = replace(base, assets=spec.assets, assets_folder=spec.assets_folder)
         self.embeds = KINDS[base.recipe](self.spec)
         self._run = spec
@@ -137,6 +138,7 @@ class TransferBase:
         """Of the file of vectors: it depends on all that a vector depends on, but for the input."""
         files = json.loads((self._folder / checkpoint.MANIFEST).read_text(encoding="utf-8"))["files"]
         decisive = [files[checkpoint.MODEL], self.spec.recipe, self.spec.plan, sorted(self.spec.assets.items())]
+        decisive.append(self.spec.text_preparation)
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
 
 

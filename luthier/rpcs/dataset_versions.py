@@ -15,6 +15,7 @@ from luthier.rpcs.dataset_version_message import shown_info, shown_version, spli
 from luthier.rpcs.datasets import find_dataset, refuse_in_use
 from luthier.rpcs.ids import new_id, plain_id
 from luthier.rpcs.patching import action_of, kept, patch
+from luthier.rpcs.text_preparation import KEY, preparation_of
 from luthier.rpcs.version_filters import read_filter, stored_filter
 from luthier.store import dataset_versions, exports, jobs
 from luthier.store.database import Connection
@@ -137,6 +138,7 @@ class _New:
 def _checked(sent: resources_pb2.DatasetVersion) -> _New:
     read_filter(sent.annotation_filter_config.annotation_filter)
     message = kept(sent, (*FIELDS, "annotation_filter_config"))
+    preparation_of(message.metadata)
     return _New(plain_id(sent.id, "dataset_versions.id") if sent.id else new_id(), message, split_of(message.metadata))
 
 
@@ -174,21 +176,22 @@ def _patch(
 ) -> resources_pb2.DatasetVersion:
     row = find_version(connection, app, dataset_id, change.id)
     stored = resources_pb2.DatasetVersion.FromString(row.message)
-    split = _split_value(stored)
+    fixed = {name: _of_metadata(stored, name) for name in ("split", KEY)}
     patch(stored, change, action, FIELDS)
     config = stored.annotation_filter_config
     if change.HasField("annotation_filter_config") and change.annotation_filter_config != config:
         raise InvalidRequest(
             "annotation_filter_config cannot be changed after a version was made; make another version"
         )
-    if _split_value(stored) != split:
-        raise InvalidRequest("metadata.split cannot be changed after a version was made; make another version")
+    for name, value in fixed.items():
+        if _of_metadata(stored, name) != value:
+            raise InvalidRequest(f"metadata.{name} cannot be changed after a version was made; make another version")
     dataset_versions.set_message(connection, row.seq, stored.SerializeToString())
     return shown_version(find_version(connection, app, dataset_id, change.id), app)
 
 
-def _split_value(version: resources_pb2.DatasetVersion) -> object:
-    return MessageToDict(version.metadata).get("split")
+def _of_metadata(version: resources_pb2.DatasetVersion, name: str) -> object:
+    return MessageToDict(version.metadata).get(name)
 
 
 def _filtered(

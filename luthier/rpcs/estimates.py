@@ -27,7 +27,10 @@ from luthier.store import calibrations, jobs, training_requests
 from luthier.store.database import Connection
 from luthier.store.models import ModelRow
 
-PLATFORM_KEYS = ("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent", "replay_percent")
+PLATFORM_KEYS = (  # of train_info.params, beside the hyperparameters
+    *("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent", "replay_percent"),
+    "text_preparation",
+)
 MOST_INPUTS = 1_000_000_000
 MOST_GFLOPS_ON_CPU = 750.0  # of one batch, forward: what is dearer would keep a processor from training for minutes
 

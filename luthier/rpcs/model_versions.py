@@ -10,7 +10,7 @@ from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_pb2
 
 from luthier.errors import InvalidModel, InvalidRequest, LimitExceeded, ModelDoesNotExist, shown
-from luthier.rpcs import training_request
+from luthier.rpcs import text_preparation, training_request
 from luthier.rpcs.context import Context, batch_of, page_of
 from luthier.rpcs.ids import new_id
 from luthier.rpcs.model_lookup import model_and_version, model_of, version_of
@@ -126,6 +126,8 @@ def _queue(ctx: Context, connection: Connection, model: ModelRow, wanted: Traini
     else:
         id = f"auto-generated-{new_id()[:12]}"
         message = resources_pb2.DatasetVersion(description=f"Made for a training of model {model.id}")
+        if preparation := wanted.request["text_preparation"]:
+            message.metadata.update({text_preparation.KEY: preparation})
         dataset_version = dataset_versions.create(
             connection,
             model.app,

@@ -16,7 +16,7 @@ from luthier.catalog.anomaly import good_of
 from luthier.catalog.model_type import find_template, input_kind, templates_of
 from luthier.catalog.template import Template
 from luthier.errors import InvalidPredictRequest, InvalidRequest, InvalidTrainingParams, MissingWeights, shown
-from luthier.rpcs import training_data
+from luthier.rpcs import text_preparation, training_data
 from luthier.rpcs.context import Context
 from luthier.rpcs.estimates import PLATFORM_KEYS, estimate
 from luthier.rpcs.model_lookup import model_of, version_or_newest
@@ -76,6 +76,7 @@ def read(
     else:
         concepts = training_data.no_concepts(model, sent.output_info.data.concepts)
     data = training_data.dataset_of(connection, model, sent.train_info, params)
+    preparation = text_preparation.of_training(connection, template, params, data)
     kind = input_kind(template)
     found = training_data.learnable(connection, model, concepts, data, kind, regions=plan.learns_regions)
     good = good_of(plan, [(one.id, one.name) for one in concepts])
@@ -96,6 +97,7 @@ def read(
         "replay_percent": replay,
         "resume_from": {"model_id": resumed.model_id, "version_id": resumed.id} if resumed else None,
         "base": base,
+        "text_preparation": preparation,
         "estimated_seconds": seconds,
         "seed": _seed(values),
     }

@@ -59,6 +59,7 @@ class RunSpec:
     assets_folder: str = ""  # where they lie, as a run may be moved: RunFolder.spec fills it in
     base: dict[str, Any] = field(default_factory=dict)  # the RunSpec of the embedder that a transfer learns from
     vectors_folder: str = ""  # where its vectors are kept, for other trainings too; "": in the run folder
+    text_preparation: dict[str, Any] = field(default_factory=dict)  # of catalog.text_preparation; {}: texts as they are
     extra: dict[str, Any] = field(default_factory=dict)  # recorded, never interpreted
 
     def to_json(self) -> str:

@@ -85,6 +85,7 @@ def _spec(
         invalid_data_tolerance_percent=_tolerance(version),
         estimated_seconds=float(request.get("estimated_seconds", 0.0)),
         base=_base(work, version, template),
+        text_preparation=request.get("text_preparation", {}),
         vectors_folder=str(settings.vectors_folder.absolute()) if template.embedder else "",
     )
 

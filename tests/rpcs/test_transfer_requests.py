@@ -6,13 +6,16 @@ import pytest
 from clarifai.utils.model_train import params_parser, response_to_model_params
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 
-from luthier.errors import InvalidTrainingParams, ModelDoesNotExist
+from luthier.errors import InvalidRequest, InvalidTrainingParams, ModelDoesNotExist
 from luthier.rpcs.context import Context
+from luthier.rpcs.dataset_versions import PatchDatasetVersions, PostDatasetVersions
 from luthier.rpcs.estimates import PostModelVersionsTrainingTimeEstimate
 from luthier.rpcs.model_types import ListModelTypes
+from luthier.store import dataset_versions
 from tests.rpcs.trainable import (
     IN_APP,
     add_concept,
+    add_dataset,
     add_input,
     cats_and_dogs,
     finish_training,
@@ -132,3 +135,58 @@ def test_time_is_estimated_without_a_template(ctx: Context, pictures: None) -> N
     answer = PostModelVersionsTrainingTimeEstimate(ctx, request)
     assert few < answer.training_time_estimates[0].seconds
     assert "each input embedded once" in answer.status.details
+
+
+# -- how texts are prepared --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def texts(ctx: Context) -> None:
+    dataset = add_dataset(ctx, "notes")
+    concepts = {id: add_concept(ctx, id) for id in ("cat", "dog")}
+    for id, seq in concepts.items():
+        for number in range(6):
+            add_input(ctx, f"{id}-{number}", {seq: 1}, kind="text", dataset=dataset)
+    make_model(ctx, "m", TRANSFER)
+
+
+def version_of_notes(ctx: Context, **metadata: Any) -> resources_pb2.DatasetVersion:
+    version = resources_pb2.DatasetVersion(id="v")
+    version.metadata.update(metadata)
+    request = service_pb2.PostDatasetVersionsRequest(user_app_id=IN_APP, dataset_id="notes", dataset_versions=[version])
+    made: resources_pb2.DatasetVersion = PostDatasetVersions(ctx, request).dataset_versions[0]
+    return made
+
+
+def test_preparation_is_stored_with_the_dataset_version_and_reaches_the_training(ctx: Context, texts: None) -> None:
+    wanted = {"lower_case": True, "stop_words": "english", "unicode": "none"}
+    made = version_of_notes(ctx, text_preparation=wanted)
+    assert made.metadata["text_preparation"]["stop_words"] == "english"
+    request = asked(ctx, training("", dataset_id="notes", dataset_version_id="v"))
+    assert request["text_preparation"] == {"lower_case": True, "stop_words": "english"}
+    made.metadata["text_preparation"]["lower_case"] = False
+    patch = service_pb2.PatchDatasetVersionsRequest(
+        user_app_id=IN_APP, dataset_id="notes", dataset_versions=[made], action="overwrite"
+    )
+    with pytest.raises(InvalidRequest, match="text_preparation cannot be changed"):
+        PatchDatasetVersions(ctx, patch)
+    other = training("", dataset_id="notes", dataset_version_id="v", text_preparation={"whitespace": True})
+    with pytest.raises(InvalidTrainingParams, match="differs from that of dataset version v"):
+        post(ctx, other)
+
+
+def test_a_version_that_a_training_makes_gets_the_preparation_of_its_params(ctx: Context, texts: None) -> None:
+    row = row_of(ctx, post(ctx, training("", text_preparation={"whitespace": True})).model_version.id)
+    assert row.request["text_preparation"] == {"whitespace": True} and row.dataset_version is not None
+    with ctx.database.read() as connection:
+        made = dataset_versions.by_seq(connection, row.dataset_version)
+    assert made is not None
+    metadata = resources_pb2.DatasetVersion.FromString(made.message).metadata
+    assert metadata["text_preparation"]["whitespace"] is True
+
+
+def test_a_preparation_that_is_none_is_refused(ctx: Context, texts: None) -> None:
+    with pytest.raises(InvalidRequest, match=r"metadata\.text_preparation has the key lower"):
+        version_of_notes(ctx, text_preparation={"lower": True})
+    with pytest.raises(InvalidTrainingParams, match="for templates that tell texts apart"):
+        post(ctx, training("luthier_image_transfer", text_preparation={"lower_case": True}))

@@ -56,6 +56,7 @@ def read(
     *,
     test_data: Path | None = None,
     keep_good: bool = False,
+    empty_texts: bool = False,
     seed: int = 0,
     memory_mb: int = 1536,
     seconds: float = 5.0,
@@ -63,9 +64,10 @@ def read(
     """Every labelled input of a file or folder, each in a split, in the order in which it stands there.
 
     `columns` gives our name of a CSV's column or a JSON line's key the file's own: {"image": "file"}. Rows that cannot
-    be read are refused with their numbers; with `keep_good` they are listed as rejected instead. `test_data` is for
-    class folders alone. Raises InvalidRequest with the layouts that are known where none fits, NoTrainingData where
-    there is no input.
+    be read are refused with their numbers; with `keep_good` they are listed as rejected instead. With `empty_texts` a
+    row without its text is an invalid example. `test_data` is for class folders alone.
+
+    Raises InvalidRequest with the layouts that are known where none fits, NoTrainingData where there is no input.
     """
     layout = recognise(path, columns, keep_good)
     if layout.name == "imagefolder" and textfolder.fits(path):
@@ -74,7 +76,7 @@ def read(
         return imagefolder.read(path, test_data, progress, seed=seed, memory_mb=memory_mb, seconds=seconds)
     if test_data is not None:
         raise InvalidRequest(f"other test data is read from class folders only, {path} is {layout.name}")
-    result = ReadResult()
+    result = ReadResult(empty_texts=empty_texts)
     found = layout.drafts(result)
     if not found:
         raise NoTrainingData(f"{path}: there is no input in it")

@@ -12,7 +12,7 @@ Further columns, and the portal's names for all of them: `csv_columns`.
 import csv
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from luthier.data.readers.csv_columns import PORTAL, extra_of, is_address, portal_labels, with_portal_names
@@ -33,10 +33,13 @@ class _Table:
     root: Path  # resolved; pictures lie below it
     names: dict[str, str]  # our name of a column -> the file's
     contents: dict[str, bool]  # the file's name of a column that holds inputs -> whether these are pictures
+    empty_texts: bool = False  # whether a row may lack its text
 
     def content(self, cells: Mapping[str, str]) -> tuple[str, bool]:
         """What a row holds, and whether that names a picture. Raises InvalidRequest where it holds nothing, or two."""
         filled = [name for name in self.contents if cells[name].strip()]
+        if not filled and self.empty_texts and not any(self.contents.values()):
+            return "", False
         if len(filled) != 1:
             names = " and its ".join(self.contents)
             raise InvalidRequest(f"its {names} {'are both given' if filled else 'is empty'}")
@@ -49,7 +52,7 @@ def drafts(
     """An example per row, in order. Raises InvalidRequest naming rows that cannot be read, unless `keep_good`."""
     problems = Problems(path)
     header, rows = read_rows(path, problems)
-    table = _table(path, header, columns, [cells for _, cells in rows])
+    table = replace(_table(path, header, columns, [cells for _, cells in rows]), empty_texts=result.empty_texts)
     examples: dict[str, tuple[int, Example]] = {}
     for number, cells in rows:
         try:

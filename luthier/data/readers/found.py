@@ -36,7 +36,8 @@ class ReadResult:
     """`examples` hold the unreadable pictures too, marked invalid; `rejected` says of every file left out why.
 
     `notes` are sentences for the user: what was decided about splits, copies, odd names. `unnamed` are the ids that
-    readers made up, by where the inputs stand, as the data give them none.
+    readers made up, by where the inputs stand, as the data give them none. `empty_texts`, set by who reads: a row
+    without its text is an example that is invalid, not a row that cannot be read.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -45,6 +46,7 @@ class ReadResult:
     notes: list[str] = field(default_factory=list)
     unnamed: set[str] = field(default_factory=set, compare=False)
     extras: dict[str, Extra] = field(default_factory=dict, compare=False)  # by the example's id
+    empty_texts: bool = False
 
 
 def name_problem(name: str) -> str:

@@ -78,7 +78,7 @@ def _examples(
             continue
         try:
             renamed = _renamed(row, columns or {})
-            example = _example(renamed, number, root)
+            example = _example(renamed, number, root, empty_texts=result.empty_texts)
             if example.id in examples:
                 raise InvalidRequest(f"the id {shown(example.id)} was given to a row before")
             examples[example.id] = example
@@ -100,7 +100,7 @@ def _renamed(row: Any, columns: Mapping[str, str]) -> dict[str, Any]:
     return {by_theirs[key] if key in by_theirs else str(key): value for key, value in kept.items()}
 
 
-def _example(row: dict[str, Any], number: int, root: Path) -> Example:
+def _example(row: dict[str, Any], number: int, root: Path, *, empty_texts: bool) -> Example:
     messages = messages_of(row)
     path, problem, text = "", "", ""
     if not messages and "image" in row:
@@ -110,7 +110,7 @@ def _example(row: dict[str, Any], number: int, root: Path) -> Example:
             raise InvalidRequest(
                 f"none of its keys is known ({_keys(row)}); see the forms of rows in docs/how-to/data.md"
             )
-        text = _string(row, "text")
+        text = "" if empty_texts and row["text"] in (None, "") else _string(row, "text")
     id_ = _string(row, "id") if "id" in row else str(row["image"]) if path or problem else f"row-{number}"
     split, labels = split_of(str(row.get("split") or "")), _labels(row)
     if not isinstance(row.get("regions") or [], list):

@@ -16,6 +16,7 @@ from luthier.errors import shown
 from luthier.runs.manifest import Example, text_bytes
 from luthier.runs.run import RunConcept
 
+EMPTY_TEXT = "the text is empty"
 Progress = Callable[[int, int], None]  # (files checked, files in all)
 
 
@@ -65,7 +66,7 @@ def _text(example: Example) -> Example:
     if example.invalid:
         return example
     content = text_bytes(example)
-    invalid = "" if example.messages or example.text.strip() else "the text is empty"
+    invalid = "" if example.messages or example.text.strip() else EMPTY_TEXT
     return replace(example, blob=hashlib.sha256(content).hexdigest(), invalid=invalid)
 
 

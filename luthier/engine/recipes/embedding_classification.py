@@ -24,7 +24,7 @@ class TransferHead(nn.Module):
 
     def __init__(self, width: int, classes: int, plan: TransferPlan) -> None:
         super().__init__()
-        self.scale = width**0.5  # makes the numbers of a vector about as large as one
+        self.scale: float = width**0.5  # makes the numbers of a vector about as large as one
         layers: list[nn.Module] = []
         for _ in range(plan.head_hidden_layers):
             layers += [nn.Linear(width, plan.head_hidden_width), nn.GELU(), nn.Dropout(plan.dropout)]

@@ -16,6 +16,7 @@ from luthier.engine.classification import ClassificationJudge
 from luthier.engine.feature_cache import before_head
 from luthier.engine.heads import Head
 from luthier.engine.plans import plan_of
+from luthier.engine.prepared_texts import prepare
 from luthier.engine.recipe import Answer, Batch, Encoded
 from luthier.errors import InvalidBytes, InvalidTrainingParams
 from luthier.runs.manifest import Example
@@ -72,6 +73,7 @@ class TextClassification:
         self.plan = plan_of(TextPlan, spec.plan)
         self.concept_ids = [concept.id for concept in spec.concepts]
         self.weights: torch.Tensor | None = None
+        self.prepared = prepare(spec.text_preparation)
         self.assets = Path(spec.assets_folder)
         language_models.verify(self.assets, spec.assets)
         longest = language_models.most_tokens(self.assets)
@@ -113,7 +115,7 @@ class TextClassification:
         return classification.concepts_in(example)
 
     def encode(self, data: bytes, example: Example) -> Encoded:
-        tokens, lost = self.tokenizer.encode(text_of(data))
+        tokens, lost = self.tokenizer.encode(self.prepared(text_of(data)))
         target = classification.target_of(example, self.concept_ids)
         return {"tokens": tokens, "target": target, "lost": np.array([lost])}
 
