@@ -2,7 +2,10 @@
 
     python benchmarks/quality.py detector --seeds 3
 
-Pictures that judge show glyphs that no training picture shows. Next: `pictures`, which draws them.
+    LUTHIER_WEIGHTS_DIR=weights python benchmarks/quality.py texts-packages
+
+Texts are those that a Debian machine has. Pictures that judge show glyphs that no training picture shows. Next: `pictures`,
+which draws them, `text_classifiers`.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import text_classifiers, text_sets
 from benchmarks.pictures import (
     GROUPS,
     SCENE_CONCEPTS,
@@ -39,6 +44,7 @@ from luthier.data.readers.mask_pngs import region_of
 from luthier.runs.manifest import Example, Region
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunConcept, RunFolder, RunSpec
+from luthier.settings import load as load_settings
 
 WIDTH, HEIGHT = 320, 240
 GLYPH_SIDE = 128
@@ -307,11 +313,20 @@ def coreset(seed: int) -> Row:
     )
 
 
+# -- texts -------------------------------------------------------------------------------------------------------------
+
+
+def texts(name: str, seed: int) -> list[Row]:
+    """2,150 short texts to learn from, 500 to judge; MiniLM must lie in the weights folder."""
+    return [Row(*row) for row in text_classifiers.measured(name, load_settings().weights_folder, seed)]
+
+
 TASKS: dict[str, Callable[[int], list[Row]]] = {
     "anomaly": anomaly,
     "classifier": classifier,
     "detector": detector,
     "segmenter": segmenter,
+    **{f"texts-{name}": partial(texts, name) for name in text_sets.SETS},
 }
 
 if __name__ == "__main__":
