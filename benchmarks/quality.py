@@ -4,8 +4,8 @@
 
     LUTHIER_WEIGHTS_DIR=weights python benchmarks/quality.py texts-packages
 
-Texts are those that a Debian machine has. Pictures that judge show glyphs that no training picture shows. Next: `pictures`,
-which draws them, `text_classifiers`.
+Texts are those that a Debian machine has. Pictures that judge show glyphs that no training picture shows.
+Next: `pictures`, which draws them, `text_classifiers`.
 """
 
 import argparse
