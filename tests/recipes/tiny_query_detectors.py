@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from transformers import DFineConfig, HGNetV2Config, RTDetrResNetConfig, RTDetrV2Config
+import transformers as library
 
+transformers: Any = library  # typed in parts only
 WIDTHS = [8, 16, 32, 32]
 SHARED: dict[str, Any] = {
     "encoder_in_channels": WIDTHS[1:], "decoder_in_channels": [32] * 3, "encoder_hidden_dim": 32, "d_model": 32,
@@ -15,18 +16,20 @@ SHARED: dict[str, Any] = {
 
 
 def tiny_rtdetr(classes: int) -> Any:
-    body = RTDetrResNetConfig(
+    body = transformers.RTDetrResNetConfig(
         embedding_size=8, hidden_sizes=WIDTHS, depths=[1, 1, 1, 1], layer_type="basic", out_indices=[2, 3, 4]
     )
-    return RTDetrV2Config(backbone_config=body, num_labels=classes, **SHARED)
+    return transformers.RTDetrV2Config(backbone_config=body, num_labels=classes, **SHARED)
 
 
 def tiny_dfine(classes: int) -> Any:
-    body = HGNetV2Config(
+    body = transformers.HGNetV2Config(
         hidden_sizes=WIDTHS, stem_channels=[3, 8, 8], stage_in_channels=[8, *WIDTHS[:3]], stage_mid_channels=[8] * 4,
         stage_out_channels=WIDTHS, stage_num_blocks=[1] * 4, stage_numb_of_layers=[1] * 4, out_indices=[2, 3, 4],
     )  # fmt: skip
-    return DFineConfig(backbone_config=body, num_labels=classes, depth_mult=0.34, decoder_n_points=[3, 6, 3], **SHARED)
+    return transformers.DFineConfig(
+        backbone_config=body, num_labels=classes, depth_mult=0.34, decoder_n_points=[3, 6, 3], **SHARED
+    )
 
 
 TINY: dict[str, Callable[[int], Any]] = {"tiny_rtdetr": tiny_rtdetr, "tiny_dfine": tiny_dfine}
