@@ -16,7 +16,7 @@ PARAMS = {
     "template": "HuggingFace_AdvancedConfig",
     "model_config": {"pretrained_model_name_or_path": BASE},
     "tokenizer_config": {"model_max_length": 96.0},
-    "trainer_config": {"num_train_epochs": 16.0, "per_device_train_batch_size": 6.0, "learning_rate": 0.005},
+    "trainer_config": {"num_train_epochs": 30.0, "per_device_train_batch_size": 6.0, "learning_rate": 0.005},
     "num_gpus": 0.0,
     "seed": 3.0,
 }
