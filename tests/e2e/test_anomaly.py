@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 
 from tests.e2e.client import Client, curl, until
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import ON_ONE_DATABASE, Server
 from tests.recipes import surfaces
+
+pytestmark = ON_ONE_DATABASE
 
 APP = "surfaces"
 GOOD, SCRATCHED = (surfaces.surface(np.random.default_rng(7)), surfaces.scratched(np.random.default_rng(8))[0])

@@ -7,9 +7,11 @@ from clarifai.client.model import Model
 
 from luthier.catalog.weights import folder
 from tests.e2e.client import Client, curl, until
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import ON_ONE_DATABASE, Server
 from tests.recipes.test_text_generators import CITIES, SENTENCES, TEXTS, answer, question
 from tests.recipes.tiny_writers import tiny_decoder
+
+pytestmark = ON_ONE_DATABASE
 
 APP, BASE = "generation", "tiny/decoder"
 PARAMS = {

@@ -8,9 +8,11 @@ from clarifai.client.model import Model
 
 from luthier.catalog.weights import folder
 from tests.e2e.client import Client, curl, until
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import ON_ONE_DATABASE, Server
 from tests.recipes.test_text_classifiers import CONCEPTS, SUBJECTS, WEIGHTS
 from tests.recipes.tiny_language_models import tiny_encoder
+
+pytestmark = ON_ONE_DATABASE
 
 APP = "transfers"
 ENDINGS = ("", " for everyone", " in colour", " with a manual")

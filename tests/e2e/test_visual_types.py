@@ -16,8 +16,10 @@ from PIL import Image
 
 from tests.data.videos import gif, video
 from tests.e2e.client import Client, curl, until
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import ON_ONE_DATABASE, Server
 from tests.recipes import scenes
+
+pytestmark = ON_ONE_DATABASE
 
 APP = "visual-types"
 CONCEPTS = [{"id": name} for name in scenes.CONCEPTS]
