@@ -19,8 +19,6 @@ START_SECONDS = 60
 DATABASES = ("sqlite", "postgresql")  # whatever clients see, they see it on both
 # what models learn does not depend on the database
 ON_ONE_DATABASE = pytest.mark.parametrize("server", DATABASES[:1], indirect=True)
-    "server", DATABASES[:1], indirect=True
-)  # what models learn does not depend on it
 
 
 @dataclass
