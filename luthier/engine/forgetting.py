@@ -11,10 +11,12 @@ from typing import Any
 from torch import nn
 
 from luthier.engine import loading
+from luthier.engine.devices import out_of_memory
 from luthier.engine.evaluate import Judged, judge_split, load_served
 from luthier.engine.journal import table
 from luthier.engine.recipe import Recipe
 from luthier.engine.session import Session
+from luthier.errors import LuthierError, NoTrainingData
 from luthier.runs.manifest import Example, read_manifest, write_manifest
 from luthier.runs.run import RunFolder, RunSpec
 
@@ -39,15 +41,33 @@ class Forgetting:
 
 
 def forgetting(session: Session) -> Forgetting | None:
-    """None for a training that started from no other run, and where the parent has no test examples to ask."""
+    """None for a training that started from no other run, and where it cannot be told, which the log says with why.
+
+    A trained model is never lost for it: the parent may have been deleted, or memory be too small for two networks.
+    """
     if not session.spec.resume_from:
         return None
+    try:
+        return _measured(session)
+    except LuthierError as error:
+        reason = error.details
+    except OSError as error:
+        reason = str(error)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        reason = "there is not enough memory to hold the model it started from as well"
+    session.device.release_memory()
+    session.log(f"Whether the model forgot anything is unknown: {reason}.")
+    return None
+
+
+def _measured(session: Session) -> Forgetting:
     checkpoint = Path(session.spec.resume_from)
     parent = RunFolder(checkpoint.parents[1])
     asked = session.run.path / "parent_test.jsonl"
     if not _write_unseen(parent, session.run, asked):
-        session.log(f"Whether the model forgot anything is unknown: {parent.path.name} left no test examples to ask.")
-        return None
+        raise NoTrainingData(f"{parent.path.name} left no test examples that were not trained on since")
     spec = replace(parent.spec(), blob_folder=session.spec.blob_folder)
     recipe, network = load_served(spec, checkpoint, session.device)
     before = _judged(session, asked, spec, recipe, network)

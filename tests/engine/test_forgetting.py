@@ -4,7 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from luthier.data.replay import with_replay
+from luthier.errors import CorruptFile
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunFolder
 from tests.engine.runs import Pictures, examples_of, finished, make_run, spec_of, train_here
@@ -58,3 +61,20 @@ def test_what_was_trained_on_since_is_not_asked(digits: Pictures, tmp_path: Path
     tested = {number for number in range(100) if number % 10 == 9}
     learnt = {number for number in range(100) if moved[number % 20] == "train"}
     assert report is not None and report["examples"] == len(tested - learnt) > 0
+
+
+def test_a_trained_model_is_not_lost_where_the_parent_is_gone(
+    digits: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_run(tmp_path / "first", digits[:100], spec_of("first", given={"num_epochs": 1}))
+    finished(train_here(first))
+    spec = spec_of("second", given={"num_epochs": 1}, resume_from=str(first.checkpoints / "best"))
+
+    def deleted(*_: Any) -> None:
+        raise CorruptFile("the checkpoint holds no manifest.json")
+
+    monkeypatch.setattr("luthier.engine.forgetting.load_served", deleted)
+    second = make_run(tmp_path / "second", digits[100:200], spec)
+    finished(train_here(second))
+    assert "forgetting" not in second.report()
+    assert "forgot anything is unknown: the checkpoint holds no manifest.json" in second.log_file.read_text()
