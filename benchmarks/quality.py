@@ -5,10 +5,11 @@
     LUTHIER_WEIGHTS_DIR=weights python benchmarks/quality.py texts-packages
 
 Texts are those that a Debian machine has. Pictures that judge show glyphs that no training picture shows.
-Next: `pictures`, which draws them, `text_classifiers`.
+Next: `pictures`, which draws them, `plain_recipes`, `text_classifiers`.
 """
 
 import argparse
+import json
 import resource
 import statistics
 import subprocess
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,25 @@ def trained(
         concepts=tuple(RunConcept(name, name) for name in concepts), seed=seed, device="cpu",
     )  # fmt: skip
     run = prepare(folder, spec, examples)
-    began, own = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "luthier.engine.train", str(run.path)], check=True, stdout=subprocess.DEVNULL)
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = spent.ru_utime + spent.ru_stime - own.ru_utime - own.ru_stime
+    _, seconds, processor = timed("-m", "luthier.engine.train", str(run.path))
     metrics = run.report()["metrics"]["test"]
-    return run, Row(template, {n: v for n, v in metrics.items() if n != "loss"}, time.monotonic() - began, processor)
+    return run, Row(template, {n: v for n, v in metrics.items() if n != "loss"}, seconds, processor)
+
+
+def plain(what: str, recipe: str, seed: int, *arguments: str) -> Row:
+    """The same without Luthier, also in a process of its own."""
+    file = Path(__file__).with_name("plain_recipes.py")
+    printed, seconds, processor = timed(str(file), recipe, "--seed", str(seed), *arguments)
+    return Row(what, json.loads(printed.splitlines()[-1]), seconds, processor)
+
+
+def timed(*arguments: str) -> tuple[str, float, float]:
+    """What a Python process printed, and its wall clock and processor seconds."""
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, time.monotonic() - began, own
 
 
 # -- detector ----------------------------------------------------------------------------------------------------------
@@ -115,7 +129,7 @@ def detector(seed: int) -> list[Row]:
         _, ours = trained(
             "visual-detector", "luthier_tiny_detector", examples, SCENE_CONCEPTS, Path(place) / "run", seed
         )
-    return [ours, torchvision_detector(seed)]
+    return [ours, plain("torchvision Faster R-CNN MobileNet 320, 5 epochs", "faster_rcnn", seed)]
 
 
 def scene_examples(folder: Path, seed: int, *, boxes: bool, background: bool = False) -> list[Example]:
@@ -137,53 +151,6 @@ def regions_of(one: Scene, boxes: bool) -> tuple[Region, ...]:
     height, width = one.pixels.shape[:2]
     shares = ((left / width, top / height, right / width, bottom / height) for left, top, right, bottom in one.boxes)
     return tuple(Region("box", concept, share) for concept, share in zip(one.concepts, shares, strict=True))
-
-
-def torchvision_detector(seed: int) -> Row:
-    import torch
-    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as build
-
-    from luthier.engine.recipes.object_detection import DetectionJudge
-
-    torch.manual_seed(seed)
-    network = build(weights=None, weights_backbone=None, num_classes=len(SCENE_CONCEPTS) + 1)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-4)
-    learnt, asked = scenes(240, seed, unseen=False), scenes(60, seed, unseen=True)
-    began, own = time.monotonic(), time.process_time()
-    for _ in range(5):
-        order = torch.randperm(len(learnt)).tolist()
-        for start in range(0, len(order), 4):
-            some = [learnt[place] for place in order[start : start + 4]]
-            losses = network([tensor_of(one) for one in some], [target_of(one) for one in some])
-            loss = sum(losses.values())
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 10)
-            optimizer.step()
-    spent, processor = time.monotonic() - began, time.process_time() - own
-    judge = DetectionJudge(list(SCENE_CONCEPTS))
-    network.eval()
-    with torch.no_grad():
-        for one in asked:
-            found, truth = network([tensor_of(one)])[0], target_of(one)
-            judge.add(
-                {"boxes": found["boxes"][None], "values": found["scores"][None], "concepts": found["labels"][None] - 1},
-                {"boxes": truth["boxes"][None], "concepts": truth["labels"][None] - 1},
-            )
-    return Row("torchvision Faster R-CNN MobileNet 320, 5 epochs", judge.scores().metrics, spent, processor)
-
-
-def tensor_of(one: Scene) -> Any:
-    import torch
-
-    return torch.from_numpy(one.pixels).permute(2, 0, 1).float() / 255
-
-
-def target_of(one: Scene) -> dict[str, Any]:
-    import torch
-
-    labels = [SCENE_CONCEPTS.index(concept) + 1 for concept in one.concepts]
-    return {"boxes": torch.tensor(one.boxes, dtype=torch.float32).view(-1, 4), "labels": torch.tensor(labels).long()}
 
 
 # -- segmenter ---------------------------------------------------------------------------------------------------------
@@ -232,26 +199,55 @@ def glyph_examples(folder: Path, seed: int, groups: Sequence[str], each: int = 1
             side = int(generator.integers(GLYPH_SIDE // 2, int(GLYPH_SIDE * 0.8)))
             left, top = (int(generator.integers(0, GLYPH_SIDE - side)) for _ in range(2))
             stamp(pixels, choice[int(generator.integers(len(choice)))], side, left, top, generator)
-            file = folder / f"{group}-{number}.png"
+            split = "test" if unseen else "train"
+            file = folder / f"{group}-{number}-{split}.png"
             save(pixels, file)
-            examples.append(Example(file.stem, "", "test" if unseen else "train", {group: 1}, path=str(file)))
+            examples.append(Example(file.stem, "", split, {group: 1}, path=str(file)))
     return examples
 
 
 def classifier(seed: int) -> list[Row]:
-    """Eight groups of glyphs: our small network with its defaults, and ResNet-18 at 128 pixels for 15 epochs."""
+    """Eight groups of glyphs: our small network with its defaults; ResNet-18 by Luthier and by Trainer, set alike."""
     groups = list(GROUPS)
     with tempfile.TemporaryDirectory() as place:
-        examples = glyph_examples(Path(place) / "pictures", seed, groups)
-        _, tiny = trained(
-            "visual-classifier", "luthier_tiny_resnet", examples, groups, Path(place) / "tiny", seed,
-        )  # fmt: skip
-        given = {"image_size": 128, "num_epochs": 15, "batch_size": 32, "learning_rate": 0.001}
-        _, large = trained(
-            "visual-classifier", "luthier_tiny_resnet", examples, groups, Path(place) / "large", seed,
-            given=given, backbone="timm/resnet18",
-        )  # fmt: skip
-    return [tiny, Row("ResNet-18 at 128, 15 epochs, by Luthier", large.metrics, large.seconds, large.processor_seconds)]
+        pictures = Path(place) / "pictures"
+        examples = glyph_examples(pictures, seed, groups)
+        _, tiny = trained("visual-classifier", "luthier_tiny_resnet", examples, groups, Path(place) / "tiny", seed)
+        _, ours = trained(
+            "visual-classifier", "luthier_resnet18", examples, groups, Path(place) / "ours", seed, given=LIKE_TRAINER
+        )
+        beside = plain("ResNet-18 at 128, 15 epochs, by Trainer", "trainer", seed, "--pictures", str(pictures))
+    return [tiny, replace(ours, what="ResNet-18 at 128, 15 epochs, by Luthier"), beside]
+
+
+LIKE_TRAINER = {
+    "pretrained_weights": "None", "image_size": 128, "num_epochs": 15, "batch_size": 32, "learning_rate": 0.001,
+    "weight_decay": 0.0, "label_smoothing": 0.0, "flip_probability": 0.0, "crop_scale_min": 1.0,
+    "schedule": "linear", "warmup_iters": 0,
+}  # fmt: skip
+
+
+def embedder(seed: int) -> list[Row]:
+    """Five groups of glyphs to learn from, three others to judge: what training adds to a random network."""
+    groups = list(GROUPS)
+    with tempfile.TemporaryDirectory() as place:
+        drawn = glyph_examples(Path(place) / "pictures", seed, groups)
+        learnt = [replace(one, split="train") for one in drawn if not UNSEEN_GROUPS & set(one.labels)]
+        asked = [replace(one, split="test") for one in drawn if UNSEEN_GROUPS & set(one.labels)]
+        given = {"pretrained_weights": "None", "image_size": 64, "num_epochs": 20, "batch_size": 64}
+        rows = []
+        for what, more in (("trained", {}), ("untrained", {"per_item_lrate": 1e-12, "num_epochs": 1})):
+            _, row = trained(
+                "visual-embedder", "Clarifai_ResNet_AngularMargin", [*learnt, *asked], groups, Path(place) / what, seed,
+                given={**given, **more}, backbone="timm/resnet18",
+            )  # fmt: skip
+            rows.append(
+                Row(f"ResNet-18 with an angular margin, {what}", row.metrics, row.seconds, row.processor_seconds)
+            )
+    return rows
+
+
+UNSEEN_GROUPS = {"shapes", "letters", "braille"}
 
 
 # -- anomalies ---------------------------------------------------------------------------------------------------------
@@ -271,13 +267,12 @@ def anomaly(seed: int) -> list[Row]:
         _, ours = trained(
             "visual-anomaly-heatmap", "luthier_tiny_patchcore", examples, concepts, Path(place) / "filters", seed
         )
-        _, plain = trained(
+        _, random = trained(
             "visual-anomaly-heatmap", "Anomalib_PatchCore", examples, concepts, Path(place) / "plain", seed,
             given={"anomalib_config_json": {"backbone": "resnet18", "pre_trained": False}},
         )  # fmt: skip
-    named = ((f"luthier_tiny_patchcore, {name}", ours), (f"PatchCore on a random ResNet-18, {name}", plain))
-    rows = [Row(what, row.metrics, row.seconds, row.processor_seconds) for what, row in named]
-    return [*rows, coreset(seed)]
+    named = ((f"luthier_tiny_patchcore, {name}", ours), (f"PatchCore on a random ResNet-18, {name}", random))
+    return [*(replace(row, what=what) for what, row in named), coreset(seed)]
 
 
 def texture_examples(folder: Path, seed: int, name: str) -> list[Example]:
@@ -325,6 +320,7 @@ TASKS: dict[str, Callable[[int], list[Row]]] = {
     "anomaly": anomaly,
     "classifier": classifier,
     "detector": detector,
+    "embedder": embedder,
     "segmenter": segmenter,
     **{f"texts-{name}": partial(texts, name) for name in text_sets.SETS},
 }

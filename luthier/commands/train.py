@@ -18,11 +18,12 @@ from typing import Any
 import click
 from rich.console import Console
 
+from luthier.catalog.text_preparation import TextPreparation
 from luthier.catalog.weights import assets
 from luthier.commands import train_output as show
 from luthier.commands.command_line import INTERRUPTED, Options
 from luthier.commands.durations import spell
-from luthier.commands.train_data import Learns, read_data
+from luthier.commands.train_data import read_data
 from luthier.commands.train_request import (
     TrainRequest,
     best_of,
@@ -34,6 +35,7 @@ from luthier.commands.train_request import (
 )
 from luthier.data import check
 from luthier.data.anomalies import held_out
+from luthier.data.readers.found import ReadResult
 from luthier.data.replay import with_replay
 from luthier.errors import InvalidRequest, TrainingFailed
 from luthier.runs import launch
@@ -215,40 +217,8 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     folder = _run_folder(arguments.out, request.template.id)
     with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
         fetched = parent is None and have_weights(request, weights_folder, settings.offline, progress)
-    with show.moving_bar(out, f"Reading {arguments.data}") as progress:
-        read = read_data(
-            arguments.data,
-            arguments.test_data,
-            arguments.columns,
-            settings,
-            progress,
-            learns=request.learns,
-            labelled=request.labelled,
-            preparation=preparation,
-        )
-    good = request.good(read.concepts)
-    if good is not None:
-        read.examples = [*held_out(read.examples, good)]
-    usable = sum(not example.invalid for example in read.examples)
-    things = "texts" if request.learns in (Learns.TEXTS, Learns.WRITING) else "pictures"
-    classes = f", {len(read.concepts)} classes" if request.labelled else ""
-    out.print(f"Read {arguments.data}: {usable} {things}{classes}", markup=False)
-    show.show_counts(out, read.examples, read.concepts, regions=request.regions)
-    show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
-    for note in read.notes:
-        out.print(note, markup=False)
-    report = check.check_examples(
-        read.examples,
-        [concept for concept in read.concepts if good is None or concept.id in good],
-        arguments.tolerance,
-        mutually_exclusive=request.exclusive,
-        batch_size=request.template.plan_for(request.values).batch_size,
-        regions=request.regions,
-        one_enough=good is not None,
-        labelled=request.labelled,
-    )
-    for warning in report.warnings:
-        out.print(f"Note: {warning}", style="yellow", markup=False)
+    read = _read(arguments, request, preparation, settings, out)
+    _check(read, request, arguments.tolerance, out)
     _say_what_is_trained(out, request, folder, fetched, parent)
     spec = make_spec(
         request,
@@ -266,8 +236,54 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
         spec = replace(spec, resume_from=str(best_of(parent)), replay_percent=arguments.replay_percent)
         examples = with_replay(read.examples, parent.manifest_file, spec.replay_percent, spec.seed, _is_there)
         return prepare(folder, spec, examples, sorted(parent.assets.glob("*")))
-    beside = assets(weights_folder, request.weights) if things == "texts" else []
+    beside = assets(weights_folder, request.weights) if request.of_texts else []
     return prepare(folder, spec, read.examples, beside)
+
+
+def _read(
+    arguments: Arguments, request: TrainRequest, preparation: TextPreparation, settings: Settings, out: Console
+) -> ReadResult:
+    """The examples to train on, and on the console what they are and what was rejected."""
+    with show.moving_bar(out, f"Reading {arguments.data}") as progress:
+        read = read_data(
+            arguments.data,
+            arguments.test_data,
+            arguments.columns,
+            settings,
+            progress,
+            learns=request.learns,
+            labelled=request.labelled,
+            preparation=preparation,
+        )
+    good = request.good(read.concepts)
+    if good is not None:
+        read.examples = [*held_out(read.examples, good)]
+    usable = sum(not example.invalid for example in read.examples)
+    things = "texts" if request.of_texts else "pictures"
+    classes = f", {len(read.concepts)} classes" if request.labelled else ""
+    out.print(f"Read {arguments.data}: {usable} {things}{classes}", markup=False)
+    show.show_counts(out, read.examples, read.concepts, regions=request.regions)
+    show.show_rejected(out, [(rejected.path, rejected.reason) for rejected in read.rejected])
+    for note in read.notes:
+        out.print(note, markup=False)
+    return read
+
+
+def _check(read: ReadResult, request: TrainRequest, tolerance: float, out: Console) -> None:
+    """Raises what keeps this data from being trained on; warnings go to the console."""
+    good = request.good(read.concepts)
+    report = check.check_examples(
+        read.examples,
+        [concept for concept in read.concepts if good is None or concept.id in good],
+        tolerance,
+        mutually_exclusive=request.exclusive,
+        batch_size=request.template.plan_for(request.values).batch_size,
+        regions=request.regions,
+        one_enough=good is not None,
+        labelled=request.labelled,
+    )
+    for warning in report.warnings:
+        out.print(f"Note: {warning}", style="yellow", markup=False)
 
 
 def _is_there(example: Example) -> bool:

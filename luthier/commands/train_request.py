@@ -66,6 +66,10 @@ class TrainRequest:
             return Learns.GOOD_PICTURES
         return Learns.REGIONS if self.regions else Learns.PICTURES
 
+    @property
+    def of_texts(self) -> bool:
+        return self.learns in (Learns.TEXTS, Learns.WRITING)
+
     def good(self, concepts: Sequence[RunConcept]) -> frozenset[str] | None:
         """Ids of the concepts of good pictures, where the model learns these alone; else None."""
         return good_of(self.template.plan_for(self.values), [(one.id, one.name) for one in concepts])

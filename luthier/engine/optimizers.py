@@ -89,23 +89,22 @@ class AdamW(Optimizer):
     epsilon: float = 1e-8
 
     def update(self, parameters: list[Tensor], gradients: list[Tensor], group: Group) -> None:
-        if group.weight_decay:
-            torch._foreach_mul_(parameters, 1 - group.rate * group.weight_decay)
-        means, denominators = self.moments(parameters, gradients, group.steps)
-        torch._foreach_addcdiv_(parameters, means, denominators, value=-group.rate / (1 - self.betas[0] ** group.steps))
-
-    def moments(
-        self, parameters: list[Tensor], gradients: list[Tensor], steps: int
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The running mean of the gradients, not corrected, and the root of their corrected running mean square."""
-        means, squares = self.slots(parameters, "mean"), self.slots(parameters, "square")
-        torch._foreach_lerp_(means, gradients, 1 - self.betas[0])
-        torch._foreach_mul_(squares, self.betas[1])
-        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - self.betas[1])
-        denominators = list(torch._foreach_sqrt(squares))
-        torch._foreach_div_(denominators, math.sqrt(1 - self.betas[1] ** steps))
-        torch._foreach_add_(denominators, self.epsilon)
-        return means, denominators
+        """In one pass over the memory, by torch's own kernel: one operation after the other takes many."""
+        torch._fused_adamw_(
+            parameters,
+            [_laid_out_as(parameter, gradient) for parameter, gradient in zip(parameters, gradients, strict=True)],
+            self.slots(parameters, "mean"),
+            self.slots(parameters, "square"),
+            [],
+            [torch.tensor(float(group.steps), device=parameters[0].device)] * len(parameters),
+            lr=group.rate,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            weight_decay=group.weight_decay,
+            eps=self.epsilon,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 @dataclass
@@ -125,13 +124,14 @@ class Lion(Optimizer):
 
 
 @dataclass
-class Lamb(AdamW):
+class Lamb(Optimizer):
     """You et al. 2019, "Large Batch Optimization for Deep Learning", algorithm 2.
 
     The update is scaled by the norm of the weights over its own norm, for weights that decay. Gradients are first
     scaled to a norm of at most 1 over all parameters, as in the recipes of "ResNet strikes back".
     """
 
+    betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-6
     largest_gradient_norm: float = 1.0
 
@@ -139,7 +139,7 @@ class Lamb(AdamW):
         nn.utils.clip_grad_norm_(parameters, self.largest_gradient_norm)
 
     def update(self, parameters: list[Tensor], gradients: list[Tensor], group: Group) -> None:
-        means, denominators = self.moments(parameters, gradients, group.steps)
+        means, denominators = self._moments(parameters, gradients, group.steps)
         updates = list(torch._foreach_div(means, denominators))
         torch._foreach_div_(updates, 1 - self.betas[0] ** group.steps)
         if group.weight_decay:
@@ -147,9 +147,29 @@ class Lamb(AdamW):
             torch._foreach_mul_(updates, self._trust(parameters, updates))
         torch._foreach_add_(parameters, updates, alpha=-group.rate)
 
+    def _moments(
+        self, parameters: list[Tensor], gradients: list[Tensor], steps: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The running mean of the gradients, not corrected, and the root of their corrected running mean square."""
+        means, squares = self.slots(parameters, "mean"), self.slots(parameters, "square")
+        torch._foreach_lerp_(means, gradients, 1 - self.betas[0])
+        torch._foreach_mul_(squares, self.betas[1])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - self.betas[1])
+        denominators = list(torch._foreach_sqrt(squares))
+        torch._foreach_div_(denominators, math.sqrt(1 - self.betas[1] ** steps))
+        torch._foreach_add_(denominators, self.epsilon)
+        return means, denominators
+
     def _trust(self, parameters: list[Tensor], updates: list[Tensor]) -> list[Tensor]:
         weights, sizes = torch._foreach_norm(parameters), torch._foreach_norm(updates)
         return [
             torch.where((weight > 0) & (size > 0), weight / size, torch.ones_like(weight))
             for weight, size in zip(weights, sizes, strict=True)
         ]
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient with its numbers in memory in the parameter's order, which the fused kernel takes for granted."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)

@@ -1,6 +1,6 @@
 """The training loop. `python -m luthier.engine.train RUN` trains what the run folder describes, or goes on with it.
 
-fit() is the whole of it, written out: a generator of events, whose caller's `for` is the only control flow.
+fit() is a generator of events, whose caller's `for` is the only control flow; learn() is one step of it.
 Next: `session` for what it works on, `process` for how the process lives and ends.
 """
 
@@ -20,7 +20,7 @@ from luthier.engine.forgetting import forgetting
 from luthier.engine.journal import Journal
 from luthier.engine.optim import rate_at, set_rate
 from luthier.engine.process import StopRequest, main
-from luthier.engine.recipe import Scores, Settles
+from luthier.engine.recipe import Batch, Scores, Settles
 from luthier.engine.session import Session, open_session, update_average
 from luthier.engine.stages import training_mode
 from luthier.errors import TrainingFailed
@@ -36,7 +36,7 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
 
     Every draw of a step is seeded by the step's number, so a run that was cut anywhere ends with the same bytes.
     """
-    network, recipe, plan, progress = session.network, session.recipe, session.plan, session.progress
+    plan, progress = session.plan, session.progress
     began = time.monotonic()
     told_at = 0.0
     yield report.started(session)
@@ -46,23 +46,14 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
             return
 
     while progress.epoch < plan.epochs and not gives_up(session):
-        training_mode(network, plan, progress.epoch)
+        training_mode(session.network, plan, progress.epoch)
         epoch_began = step_began = time.monotonic()
         saving_before = session.timings.checkpoints
         value = math.nan
         for batches in session.steps():
             rate = rate_at(progress.step, session.steps_per_epoch, session.total_steps, plan)
             if batches:
-                set_rate(session.optimizer, rate)
-                value = gradients(session, batches)
-                norm = gradient_norm(network)
-                stop_unless_finite(session, value, norm, rate)
-                if norm is not None:  # else the recipe has only looked; what it makes of that is up to `settle`
-                    clip(network, norm, plan.clip_gradient_norm)
-                    session.optimizer.step()
-                if session.average is not None:
-                    update_average(session.average, network, plan.ema_decay, progress.step)
-                progress.loss_sum += value
+                value = learn(session, batches, rate)
             progress.step += 1
 
             now = time.monotonic()
@@ -82,20 +73,41 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
 
         stop.watchdog.rest()
         spent = time.monotonic() - epoch_began - (session.timings.checkpoints - saving_before)
-        mean_loss = progress.loss_sum / session.steps_per_epoch
-        yield EpochDone(progress.epoch + 1, plan.epochs, progress.step, mean_loss, spent)
-        if isinstance(recipe, Settles):
-            recipe.settle(session.served, partial(look, session), session.log)
-        if len(session.data.splits["val"]):
-            judged = judge(session, "val")
-            yield Evaluated(
-                "val", progress.epoch + 1, judged.scores.metrics, keep_if_best(session, judged), judged.seconds
-            )
-        progress.epoch, progress.loss_sum = progress.epoch + 1, 0.0
+        yield from end_epoch(session, spent)
         if progress.epoch == plan.epochs or gives_up(session) or session.save_due(epoch_ended=True):
             yield save(session, stop)
 
     yield from conclude(session)
+
+
+def learn(session: Session, batches: list[Batch], rate: float) -> float:
+    """One step of the optimizer on the gradients of all the batches; returns their mean loss."""
+    network, plan, progress = session.network, session.plan, session.progress
+    set_rate(session.optimizer, rate)
+    value = gradients(session, batches)
+    norm = gradient_norm(network)
+    stop_unless_finite(session, value, norm, rate)
+    if norm is not None:  # else the recipe has only looked; what it makes of that is up to `settle`
+        clip(network, norm, plan.clip_gradient_norm)
+        session.optimizer.step()
+    if session.average is not None:
+        update_average(session.average, network, plan.ema_decay, progress.step)
+    progress.loss_sum += value
+    return value
+
+
+def end_epoch(session: Session, spent: float) -> Iterator[Event]:
+    """Tells of the epoch, which took `spent` seconds, judges the validation split and keeps the weights if best."""
+    recipe, progress = session.recipe, session.progress
+    mean_loss = progress.loss_sum / session.steps_per_epoch
+    yield EpochDone(progress.epoch + 1, session.plan.epochs, progress.step, mean_loss, spent)
+    if isinstance(recipe, Settles):
+        recipe.settle(session.served, partial(look, session), session.log)
+    if len(session.data.splits["val"]):
+        judged = judge(session, "val")
+        best = keep_if_best(session, judged)
+        yield Evaluated("val", progress.epoch + 1, judged.scores.metrics, best, judged.seconds)
+    progress.epoch, progress.loss_sum = progress.epoch + 1, 0.0
 
 
 def gives_up(session: Session) -> bool:

@@ -60,7 +60,6 @@ class RunSpec:
     base: dict[str, Any] = field(default_factory=dict)  # the RunSpec of the embedder that a transfer learns from
     vectors_folder: str = ""  # where its vectors are kept, for other trainings too; "": in the run folder
     text_preparation: dict[str, Any] = field(default_factory=dict)  # of catalog.text_preparation; {}: texts as they are
-    extra: dict[str, Any] = field(default_factory=dict)  # recorded, never interpreted
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2)

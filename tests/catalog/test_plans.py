@@ -118,6 +118,7 @@ def test_backbones_and_what_they_start_from() -> None:
         "MMClassification_ResNet_50": "timm/resnet50.tv_in1k",
         "MMClassification_EfficientNet": "timm/efficientnet_b3.ra2_in1k",
         "Clarifai_ResNext": "timm/resnext50_32x4d.a1_in1k",
+        "luthier_resnet18": "timm/resnet18.a1_in1k",
         "classification_basemodel_v1": "timm/resnext50_32x4d.a1_in1k",
         "Clarifai_InceptionV2": "",
         "Clarifai_InceptionBatchNorm": "luthier/bn_inception",

@@ -29,6 +29,7 @@ from tests.recipes.tiny_query_detectors import TINY
 
 SPLITS = ("train",) * 8 + ("val",) * 4 + ("test",) * 4
 SMALL = {  # what stands for a network: of the same parts, and quick
+    "timm/resnet18": "timm/test_resnet",
     "timm/resnet50": "timm/test_resnet",
     "timm/resnet101": "timm/test_resnet",
     "timm/resnext50_32x4d": "timm/test_resnet",

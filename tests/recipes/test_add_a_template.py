@@ -27,7 +27,7 @@ def test_the_how_to_is_one_file_long_and_its_commands_work(digits: Pictures, tmp
     outputs = [_run(line.removeprefix("$ "), tmp_path) for line in console.splitlines()]
     assert len(outputs) == 3
     shown, trained, predicted = outputs
-    assert "luthier_resnet18 (visual-classifier)" in shown and "image_size" in shown and "stochastic_depth" in shown
+    assert "luthier_resnet34 (visual-classifier)" in shown and "image_size" in shown and "stochastic_depth" in shown
     assert "accuracy" in trained
     assert predicted.count(".png") == 4
 
