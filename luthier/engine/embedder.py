@@ -81,5 +81,5 @@ class Embedder(nn.Module):
 
 def build(name: str, classes: int, plan: EmbeddingPlan, weights_folder: str, weights: str) -> Embedder:
     """Raises MissingWeights, CorruptFile and InvalidTrainingParams as `backbones.build` does."""
-    body = backbones.build(name, 2, plan.image_size, weights_folder, weights)
+    body = backbones.build(name, 2, plan.image_size, weights_folder, weights, plan.stochastic_depth)
     return Embedder(backbones.without_head(body), classes, plan)

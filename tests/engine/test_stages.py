@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from luthier.catalog.plan import Plan
-from luthier.engine import backbones
+from luthier.catalog.plan import EmbeddingPlan, Plan
+from luthier.engine import backbones, embedder
 from luthier.engine.heads import with_head
 from luthier.engine.stages import freeze, learning_stages, stages_of, training_mode
 
@@ -113,6 +113,14 @@ def test_stochastic_depth_skips_blocks_in_training_alone() -> None:
     assert torch.equal(network(images), network(images))
     network.train()
     assert not torch.equal(network(images), network(images))
+
+
+@pytest.mark.parametrize(("chance", "skipped"), [(0.0, False), (0.2, True)])
+def test_an_embedders_body_has_the_stochastic_depth_of_the_plan(chance: float, skipped: bool) -> None:
+    wanted = EmbeddingPlan(epochs=1, batch_size=2, learning_rate=0.1, image_size=32, stochastic_depth=chance)
+    with torch.device("meta"):
+        network = embedder.build("timm/resnet10t", 2, wanted, "", "")
+    assert any(type(module).__name__ == "DropPath" for module in network.modules()) == skipped
 
 
 # -- going on from an earlier model ------------------------------------------------------------------------------------
