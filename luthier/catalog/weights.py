@@ -5,6 +5,7 @@ A name such as `timm/resnet50.a1_in1k` is a folder below the weights folder:
     model.safetensors   the tensors
     config.json         what the source says about them, where it says anything
     tokenizer.json      how texts become tokens, and tokenizer_config.json: of language models
+    chat_template.jinja how conversations are written, where a model for chats has it in a file of its own
     weights.json        SHA-256, size and source, as `add` wrote them
 
 A new folder is filled beside its place and moved there when it is whole.
@@ -33,7 +34,11 @@ from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import CorruptFile, InvalidRequest, MissingWeights, shown
 
 MODEL_FILE, CONFIG_FILE, RECORD_FILE = "model.safetensors", "config.json", "weights.json"
-LARGEST_BESIDE = {CONFIG_FILE: 2**20, "tokenizer_config.json": 2**20, "tokenizer.json": 64 * 2**20}  # bytes; all JSON
+CHAT_TEMPLATE = "chat_template.jinja"  # a text; the others beside are JSON
+LARGEST_BESIDE = {  # bytes
+    **{CONFIG_FILE: 2**20, "tokenizer_config.json": 2**20, "tokenizer.json": 64 * 2**20},
+    CHAT_TEMPLATE: 2**20,
+}
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pt2", ".mar", ".npy", ".npz", ".h5", ".keras")
 OWN_PREFIX = "luthier/"  # networks of ours, whose weights are on no hub
 
@@ -215,7 +220,7 @@ def _differences(answer: dict[str, Any]) -> str:
 
 
 def _files_of(source: Path) -> tuple[list[Path], dict[str, bytes]]:
-    """The safetensors file or its parts that `source` is or holds, and the bytes of the JSON files beside, by name."""
+    """The safetensors file or its parts that `source` is or holds, and the bytes of the files beside, by name."""
     if not source.exists():
         raise InvalidRequest(f"{source} does not exist; give a .safetensors file or a folder that holds one")
     parts = _models_in(source) if source.is_dir() else [source]
@@ -223,7 +228,8 @@ def _files_of(source: Path) -> tuple[list[Path], dict[str, bytes]]:
         if part.suffix.lower() != ".safetensors":
             raise InvalidRequest(_refusal(part))
     beside = [source / name for name in LARGEST_BESIDE if (source / name).is_file()] if source.is_dir() else []
-    return parts, {file.name: _checked_json(file, LARGEST_BESIDE[file.name]) for file in beside}
+    checked = {file.name: (_checked_text if file.name == CHAT_TEMPLATE else _checked_json)(file) for file in beside}
+    return parts, checked
 
 
 def _models_in(source: Path) -> list[Path]:
@@ -252,7 +258,20 @@ def _refusal(model: Path) -> str:
     return f"{model.name} is refused: only .safetensors files are taken"
 
 
-def _checked_json(file: Path, largest: int) -> bytes:
+def _checked_text(file: Path) -> bytes:
+    largest = LARGEST_BESIDE[file.name]
+    try:
+        if file.stat().st_size > largest:
+            raise ValueError
+        data = file.read_bytes()
+        data.decode("utf-8")
+    except ValueError:
+        raise CorruptFile(f"{file} is not readable as UTF-8 of at most {largest} bytes") from None
+    return data
+
+
+def _checked_json(file: Path) -> bytes:
+    largest = LARGEST_BESIDE[file.name]
     data = file.read_bytes() if file.stat().st_size <= largest else b""
     try:
         content = json.loads(data)

@@ -22,7 +22,7 @@ def command() -> None:
     """Which pre-trained weights are here; add or fetch some.
 
     They lie in the weights folder (LUTHIER_WEIGHTS_DIR, else weights/ in the data folder), each in a folder of its
-    name: model.safetensors, the JSON files beside it, and weights.json with the SHA-256.
+    name: model.safetensors, the small files beside it, and weights.json with the SHA-256.
     """
 
 
@@ -70,7 +70,8 @@ def add(options: Options, name: str, path: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The last line is what was recorded, as one JSON object.")
 @click.pass_obj
 def pull(options: Options, name: str, as_json: bool) -> None:
-    """Fetch weights from the Hugging Face hub: model.safetensors and config.json, nothing else.
+    """Fetch weights from the Hugging Face hub: model.safetensors and the small files beside it that Luthier
+    reads, nothing else.
 
     HF_TOKEN is the hub's token for models that ask for one. With LUTHIER_OFFLINE nothing is fetched.
 

@@ -1,4 +1,4 @@
-"""Fetches pre-trained weights from the Hugging Face hub: safetensors and JSON, nothing else. Next: `catalog/weights`.
+"""Fetches pre-trained weights from the Hugging Face hub: safetensors, JSON, chat templates. Next: `catalog/weights`.
 
 Needs the extra `hub`. Where there is no network, no such model or no permission, the error says so and names the
 command that adds weights by hand.
@@ -43,7 +43,7 @@ def pull(
 
 
 def _download(name: str, target: Path, token: str | None, progress: Progress) -> str:
-    """Puts model.safetensors, or its parts, and the JSON files beside into `target`; returns address and revision."""
+    """Puts model.safetensors, or its parts, and the small files beside into `target`; returns address and revision."""
     try:
         import huggingface_hub as hub  # an extra, and slow to import
         from huggingface_hub import errors

@@ -117,7 +117,8 @@ def test_weights_add_of_a_pickle_is_refused(folder: Path, tmp_path: Path) -> Non
 
 def test_weights_pull_fetches_safetensors_and_json_only(folder: Path) -> None:
     asked: list[str] = []
-    files = {"model.safetensors": safetensors(), "config.json": b"{}", "pytorch_model.bin": b"\x80\x04."}
+    files = {"model.safetensors": safetensors(), "config.json": b"{}", "chat_template.jinja": b"{{ messages }}"}
+    files["pytorch_model.bin"] = b"\x80\x04."
     with serving({"org/net": files}, asked) as address:
         run = luthier("weights", "pull", "org/net", "--json", folder=folder, HF_ENDPOINT=address)
     assert run.returncode == 0, run.stderr
@@ -126,6 +127,7 @@ def test_weights_pull_fetches_safetensors_and_json_only(folder: Path) -> None:
     assert {file.name for file in (folder / "org" / "net").iterdir()} == {
         "model.safetensors",
         "config.json",
+        "chat_template.jinja",
         "weights.json",
     }
     assert not [path for path in asked if ".bin" in path]

@@ -86,9 +86,11 @@ def test_adding_a_folder_copies_model_and_config_and_records_the_hash(tmp_path: 
 def test_a_language_model_brings_its_tokenizer(tmp_path: Path, source: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         (source / name).write_text("{}", encoding="utf-8")
+    (source / "chat_template.jinja").write_text("{% for m in messages %}Ünïcode{% endfor %}", encoding="utf-8")
     weights.add(tmp_path / "weights", "org/model", source)
-    beside = {file.name for file in weights.assets(tmp_path / "weights", "org/model")}
-    assert beside == {"config.json", "tokenizer.json", "tokenizer_config.json", "weights.json"}
+    beside = {file.name: file for file in weights.assets(tmp_path / "weights", "org/model")}
+    assert set(beside) == {*weights.LARGEST_BESIDE, "weights.json"}
+    assert beside["chat_template.jinja"].read_bytes() == (source / "chat_template.jinja").read_bytes()
     assert not (weights.folder(tmp_path / "weights", "org/model") / "vocab.txt").exists()
 
 
@@ -271,6 +273,14 @@ def test_bad_P33_a_torch_archive_under_another_name(tmp_path: Path) -> None:
 def test_bad_P33_a_config_that_names_code_or_is_none(tmp_path: Path, source: Path, config: str) -> None:
     (source / "config.json").write_text(config)
     with pytest.raises(LuthierError, match=r"config\.json"):
+        weights.add(tmp_path / "w", OTHER, source)
+    assert weights.find(tmp_path / "w", OTHER) is None
+
+
+@pytest.mark.parametrize("template", [b"caf\xe9", b"a" * (2**20 + 1)], ids=["no UTF-8", "too large"])
+def test_bad_E4_a_chat_template_that_is_no_text(tmp_path: Path, source: Path, template: bytes) -> None:
+    (source / "chat_template.jinja").write_bytes(template)
+    with pytest.raises(CorruptFile, match=r"chat_template\.jinja is not readable as UTF-8 of at most 1048576 bytes"):
         weights.add(tmp_path / "w", OTHER, source)
     assert weights.find(tmp_path / "w", OTHER) is None
 
