@@ -1,6 +1,5 @@
 """Models: a name, a model type and versions. Next: `model_versions`, where trainings start, and `outputs`."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from luthier.catalog.model_type import MODEL_TYPE_IDS, all_model_types
 from luthier.errors import DuplicateId, InvalidModel, InvalidRequest, JobConflict, ModelDoesNotExist, shown
 from luthier.rpcs.context import MAX_BATCH, MAX_PER_PAGE, Context, app_of, batch_of, page_of, user_of
 from luthier.rpcs.ids import new_id, plain_id
+from luthier.rpcs.listing import check_pattern
 from luthier.rpcs.model_lookup import model_and_version, model_of, version_or_newest
 from luthier.rpcs.model_message import model_message, stored_message, version_concepts
 from luthier.rpcs.patching import action_of, kept, patch
@@ -18,6 +18,7 @@ from luthier.store import jobs, models, versions
 from luthier.store.database import Connection
 from luthier.store.jobs import State
 from luthier.store.models import ModelRow, Order, Wanted
+from luthier.store.patterns import whole
 from luthier.store.resources import AppRow
 
 FIELDS = (
@@ -227,10 +228,10 @@ def _filter(request: service_pb2.ListModelsRequest) -> Callable[[ModelRow], bool
     """`name` takes * and is looked for in id, name and description, `search` word by word in notes as well."""
     tests: list[Callable[[ModelRow], bool]] = []
     if request.name:
-        pattern = re.compile(".*".join(map(re.escape, request.name.split("*"))), re.IGNORECASE | re.DOTALL)
+        pattern = whole(check_pattern(request.name, "name"))
         tests.append(lambda row: any(pattern.fullmatch(text) for text in _texts(row)[:3]))
     if request.search:
-        words = request.search.lower().split()
+        words = check_pattern(request.search, "search").lower().split()
         tests.append(lambda row: all(any(word in text.lower() for text in _texts(row)) for word in words))
     for field in ("toolkits", "use_cases", "languages"):
         tags = set(getattr(request, field))

@@ -190,6 +190,14 @@ def test_bad_B14_filters_that_are_not_served_are_refused(ctx: Context) -> None:
             listed(ctx, **{flag: "x" if flag == "query" else True})
 
 
+def test_bad_B14_a_filter_that_only_costs_time(ctx: Context) -> None:
+    make_model(ctx, "a" * 100)
+    assert listed(ctx, name="a*" * 60 + "b") == []
+    for field in ("name", "search"):
+        with pytest.raises(InvalidRequest, match=f"{field} has 129 characters; give at most 128"):
+            listed(ctx, **{field: "a" * 129})
+
+
 def test_sdk_can_hold_what_lists_and_get_show(ctx: Context) -> None:
     """The SDK turns each listed model into a dict, back into a message, and sends that with each prediction."""
     cats_and_dogs(ctx)
