@@ -34,5 +34,5 @@ def wanted_of(request: Any) -> Wanted:
 def check_pattern(pattern: str, field: str) -> str:
     """What is longer than any id finds none, and looking for very long texts is slow; raises InvalidRequest."""
     if len(pattern) > MAX_LENGTH:
-        raise InvalidRequest(f"{field} has {len(pattern)} characters; give at most {MAX_LENGTH}, which is the longest that an id can be")
+        raise InvalidRequest(f"{field} has {len(pattern)} characters; give at most {MAX_LENGTH}, no id has more")
     return pattern

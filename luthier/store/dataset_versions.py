@@ -12,7 +12,7 @@ from luthier.store import tables
 from luthier.store.conflicts import unless_taken
 from luthier.store.database import now
 from luthier.store.snapshots import Status
-from luthier.store.versions import Status as ModelVersionStatus
+from luthier.store.versions import UNDER_WAY
 
 MANUAL, TRAINING = 1, 2  # wire DatasetVersionRequestOrigin
 DEFAULT_SPLIT: dict[str, float] = {"train": 0.8, "val": 0.1, "test": 0.1, "seed": 0}
@@ -107,7 +107,7 @@ def remove(connection: Connection, seqs: Sequence[int]) -> None:
 def trained_on(connection: Connection, versions: Sequence[int]) -> dict[int, str]:
     """Those of the dataset versions that a queued or running training needs, with the id of one such model version."""
     table = tables.model_versions
-    under_way = table.c.status.in_([int(ModelVersionStatus.QUEUED), int(ModelVersionStatus.TRAINING)])
+    under_way = table.c.status.in_(UNDER_WAY)
     query = select(table.c.dataset_version, table.c.id).where(table.c.dataset_version.in_(versions), under_way)
     return {seq: str(id) for seq, id in connection.execute(query)}
 

@@ -10,17 +10,28 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, or_, select, true, update
 
 from luthier.store import regions
 from luthier.store.database import now, one_of
 from luthier.store.regions import Marked
-from luthier.store.tables import annotations, concepts, dataset_inputs, dataset_versions, inputs, labels, region_labels
+from luthier.store.tables import (
+    annotations,
+    concepts,
+    dataset_inputs,
+    dataset_versions,
+    inputs,
+    labels,
+    model_versions,
+    region_labels,
+)
+from luthier.store.versions import UNDER_WAY
 
 PAGE = 1000  # rows per query
 COUNTING = regions.COUNTING
 PENDING_INPUT, GOOD_INPUT = 30001, 30000
 TRAINING_ORIGIN = 2
+AT_ONCE = 128  # rows of one write
 
 
 class Status(IntEnum):
@@ -88,6 +99,22 @@ def ready(connection: Connection, seq: int, manifest: str, counts: dict[str, Any
 def failed(connection: Connection, seq: int, details: str) -> bool:
     """PENDING or IN_PROGRESS -> FAILED."""
     return _move(connection, seq, (Status.PENDING, Status.IN_PROGRESS), status=Status.FAILED, details=details)
+
+
+def drop_unneeded(connection: Connection) -> None:
+    """Ends what was made for trainings and no training freezes any more: PENDING or IN_PROGRESS -> FAILED.
+
+    One without a dataset is in no list: it goes when no model version names it, and with it what its manifest holds.
+    """
+    row, ours = dataset_versions.c, dataset_versions.c.origin == TRAINING_ORIGIN
+    named = select(1).where(model_versions.c.dataset_version == row.seq)
+    alone = select(row.seq).where(ours, row.dataset.is_(None), ~exists(named)).limit(AT_ONCE)
+    gone = list(connection.execute(alone).scalars())
+    connection.execute(delete(dataset_versions).where(row.seq.in_(gone)))
+    waits = row.status.in_((int(Status.PENDING), int(Status.IN_PROGRESS)))
+    left = select(row.seq).where(ours, waits, ~exists(named.where(model_versions.c.status.in_(UNDER_WAY))))
+    for seq in list(connection.execute(left.limit(AT_ONCE)).scalars()):
+        failed(connection, seq, "the training that it was made for ended first; train again, or make a version")
 
 
 def pending_inputs(connection: Connection, version: DatasetVersion, concept_ids: Sequence[str], kind: str = "") -> int:

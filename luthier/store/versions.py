@@ -31,6 +31,9 @@ class Status(IntEnum):
     FAILED = 21106  # `details` say why; for good. One that was cancelled may have a checkpoint
 
 
+UNDER_WAY = (int(Status.QUEUED), int(Status.TRAINING))
+
+
 @dataclass(frozen=True)
 class Version:
     seq: int

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from luthier.settings import Settings
-from luthier.store import asked_urls, collection, uploads, vector_files, versions
+from luthier.store import asked_urls, collection, snapshots, uploads, vector_files, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database
 from luthier.store.tables import model_versions
@@ -23,6 +23,8 @@ _ROWS = 500
 
 def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> tuple[int, int]:
     """Removes what has been without an owner for the grace time; returns how many (blobs, run folders)."""
+    with database.write() as connection:
+        snapshots.drop_unneeded(connection)
     runs = remove_runs(settings, database, grace_seconds)
     _remove_leftovers(settings, grace_seconds)
     remove_uploads(settings, database)
@@ -35,9 +37,8 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
 
 def _manifests(settings: Settings, database: Database) -> list[Path]:
     """Of trainings that may still read their pictures."""
-    alive = (int(versions.Status.QUEUED), int(versions.Status.TRAINING))
     with database.read() as connection:
-        folders = select(model_versions.c.run_folder).where(model_versions.c.status.in_(alive))
+        folders = select(model_versions.c.run_folder).where(model_versions.c.status.in_(versions.UNDER_WAY))
         names = [name for name in connection.execute(folders).scalars() if name]
     manifests = [settings.runs_folder / name / "manifest.jsonl" for name in names]
     return [manifest for manifest in manifests if manifest.exists()]

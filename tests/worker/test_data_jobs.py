@@ -266,6 +266,22 @@ def test_working_folders_of_killed_workers_go(world: World) -> None:
     assert not any(folder.exists() for folder in left)
 
 
+def test_blobs_go_although_a_training_was_deleted_while_it_froze_its_data(world: World) -> None:
+    from luthier.store import snapshots, versions
+
+    sha = world.blobs.put(b"nobody names it")
+    frozen = world.add_dataset_version(origin=2, dataset=False)
+    training = world.train(dataset_version=frozen, concepts=["a"])
+    with world.database.write() as connection:
+        snapshots.begin(connection, frozen)
+    housekeeping.tidy(world.settings, world.database, world.blobs, grace_seconds=-10)
+    assert world.blobs.exists(sha)
+    with world.database.write() as connection:
+        versions.delete(connection, training)
+    housekeeping.tidy(world.settings, world.database, world.blobs, grace_seconds=-10)
+    assert not world.blobs.exists(sha)
+
+
 def test_pictures_of_a_running_training_stay_though_input_and_version_are_gone(
     world: World, digits: list[tuple[str, bytes]], start_worker: Start
 ) -> None:
