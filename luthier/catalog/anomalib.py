@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from luthier.catalog.anomaly import AnomalyPlan
+from luthier.catalog.anomaly import AnomalyPlan, of_patchcore
 from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean, Enum, Hyperparameter, Range, String
 from luthier.catalog.json_object import JsonObject
 from luthier.catalog.vocabulary import NO_WEIGHTS
@@ -117,10 +117,8 @@ def _leaves(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def plan(values: Values) -> AnomalyPlan:
     """The paper's method: one look at every good picture, whose patches the body's maps describe."""
     given = settings(values)
-    return AnomalyPlan(
-        epochs=1,
+    return of_patchcore(
         batch_size=given["train_batch_size"],
-        learning_rate=0.0,
         image_size=given["image_size"][0],
         body=BODIES[given["backbone"]],
         strides=tuple(STRIDES[layer] for layer in given["layers"]),

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from luthier.catalog.hyperparameters import Range, String
 from luthier.catalog.plan import Plan
-from luthier.catalog.translation import patience_notes
 from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import InvalidTrainingParams, shown
 
@@ -114,12 +113,14 @@ def neighbours() -> Range:
 # -- plans -------------------------------------------------------------------------------------------------------------
 
 
-def patchcore_plan(values: Values) -> AnomalyPlan:
+def of_patchcore(**fields: Any) -> AnomalyPlan:
     """One look at every good picture; nothing is learnt by gradients."""
-    return AnomalyPlan(
-        epochs=1,
+    return AnomalyPlan(epochs=1, learning_rate=0.0, **fields)
+
+
+def patchcore_plan(values: Values) -> AnomalyPlan:
+    return of_patchcore(
         batch_size=values["batch_size"],
-        learning_rate=0.0,
         image_size=values["image_size"],
         strides=(4,),
         patch=1,
@@ -147,7 +148,7 @@ def distillation_plan(values: Values) -> AnomalyPlan:
         clip_gradient_norm=10.0,
         backbone_multiplier=0.0,
         early_stopping_epochs=values["early_stopping_epochs"],
-        notes=(*patience_notes(values), *(["without weights the teacher is a fixed bank of filters"] if plain else [])),
+        notes=("without weights the teacher is a fixed bank of filters",) if plain else (),
         image_size=values["image_size"],
         method="reverse_distillation",
         body="luthier/filter_bank" if plain else "",

@@ -11,14 +11,14 @@ Cost = Callable[[Mapping[str, Any]], float]
 
 def by_area(gflops: float, side: int) -> Cost:
     """A network without attention: `gflops` at `side` pixels squared, in proportion to the pixels elsewhere."""
-    return lambda values: gflops * _pixels(values["image_size"]) / side**2
+    return lambda values: gflops * pixels(values["image_size"]) / side**2
 
 
 def of_vision_transformer(width: int, depth: int, patch: int) -> Cost:
     """A plain vision transformer (Dosovitskiy et al. 2021): 12 width² per token and block, plus attention."""
 
     def gflops(values: Mapping[str, Any]) -> float:
-        tokens = _pixels(values["image_size"]) / patch**2 + 1
+        tokens = pixels(values["image_size"]) / patch**2 + 1
         per_block = tokens * 12 * width**2 + 2 * tokens**2 * width
         return 2e-9 * (depth * per_block + (tokens - 1) * 3 * patch**2 * width)
 
@@ -30,7 +30,7 @@ def of_language_model(parameters_m: float, tokens: int = 512) -> float:
     return 2e-3 * parameters_m * tokens
 
 
-def _pixels(image_size: Any) -> float:
+def pixels(image_size: Any) -> float:
     """Of a size as the templates have it: a side, a list of one side or of width and height, or a side as text."""
     if isinstance(image_size, list | tuple):
         return float(image_size[0]) * float(image_size[-1])

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from luthier.catalog import vocabulary
-from luthier.catalog.hyperparameters import ArrayOfNumbers, Hyperparameter
+from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean, Hyperparameter
 from luthier.catalog.plan import DetectionPlan
-from luthier.catalog.translation import late_cuts, patience_notes
+from luthier.catalog.translation import late_cuts, own_region_fields
 from luthier.catalog.vocabulary import NO_WEIGHTS
 from luthier.errors import InvalidTrainingParams
 
@@ -16,31 +16,12 @@ SMALLEST_QUERY_SIDE = 128  # pixels: a smaller square has fewer places than thes
 
 
 def own_plan(values: Values) -> DetectionPlan:
-    """The plan of Luthier's own detectors: AdamW along a cosine after warm-up, averaged weights are served."""
-    return DetectionPlan(
-        epochs=values["num_epochs"],
-        batch_size=values["batch_size"],
-        learning_rate=values["learning_rate"],
-        weight_decay=values["weight_decay"],
-        warmup_steps=values["warmup_iters"],
-        clip_gradient_norm=10.0,
-        ema_decay=0.98,
-        trainable_layers=values["trainable_layers"],
-        early_stopping_epochs=values["early_stopping_epochs"],
-        notes=patience_notes(values),
-        image_size=tuple(values["image_size"]),
-        flip_probability=values["flip_probability"],
-        flip_direction=values["flip_direction"],
-        scale_min=1 / (1 + values["zoom"]),
-        scale_max=1 + values["zoom"],
-        shift_fraction=values["shift_fraction"],
-        color_jitter=values["color_jitter"],
-        mosaic_probability=values["mosaic_probability"],
-    )
+    """The plan of Luthier's own detectors."""
+    return DetectionPlan(**own_region_fields(values), mosaic_probability=values["mosaic_probability"])
 
 
 def query_hyperparameters() -> tuple[Hyperparameter, ...]:
-    """RT-DETRv2's and D-FINE's; the defaults are those that its authors fine-tune with."""
+    """RT-DETRv2's and D-FINE's; the defaults are ours, the same for both."""
     return (
         vocabulary.seed(),
         vocabulary.num_gpus(),
@@ -137,6 +118,31 @@ def scales(values: Values) -> dict[str, float]:
     return {"scale_min": low, "scale_max": high}
 
 
+def retinanet_hyperparameters() -> tuple[Hyperparameter, ...]:
+    """Those of the head, which the Inception templates share."""
+    return (
+        Boolean(
+            name="use_perclass_regression",
+            default=False,
+            description="Each concept has its own box regression instead of one for all",
+        ),
+        ArrayOfNumbers(
+            name="anchor_ratios",
+            default=(0.5, 1.0, 2.0),
+            min=0.05,
+            max=20,
+            min_length=1,
+            max_length=16,
+            description="Ratios of width to height of the anchor boxes",
+        ),
+        Boolean(
+            name="use_focal_loss",
+            default=True,
+            description="true: focal loss (Lin et al. 2017); false: the hardest negatives only",
+        ),
+    )
+
+
 def retinanet_plan(values: Values) -> DetectionPlan:
     return published_plan(
         values,
@@ -150,6 +156,11 @@ def yolof_plan(values: Values) -> DetectionPlan:
     """A picture that need not keep its proportions is squeezed to a square, or to the two sides that are given."""
     sides = tuple(values["image_size"])
     squeezed = sides if len(sides) == 2 else (*sides, *sides)
+    notes = []
+    if values["pretrained_weights"] == NO_WEIGHTS:
+        notes.append(f"pretrained_weights is {NO_WEIGHTS}: frozen_stages freezes nothing")
+    if len(sides) == 2 and values["keep_aspect_ratio"]:
+        notes.append("image_size is width and height: keep_aspect_ratio and max_aspect_ratio mean nothing")
     return published_plan(
         values,
         backbone_multiplier=1 / 3,
@@ -157,6 +168,7 @@ def yolof_plan(values: Values) -> DetectionPlan:
         least_examples_per_epoch=values["min_samples_per_epoch"],
         image_size=sides if values["keep_aspect_ratio"] else squeezed,
         largest_ratio=values["max_aspect_ratio"],
+        notes=tuple(notes),
         shift_fraction=0.06,  # 32 pixels of 512, as published
     )
 

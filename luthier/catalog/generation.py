@@ -16,6 +16,7 @@ Values = Mapping[str, Any]
 
 # strategies of networks with a head on a backbone, and of concepts
 WITHOUT = ("trainable_layers", "unfreeze_every_epochs", "backbone_multiplier", "layer_decay", "balanced_sampling")
+ANSWER_METRICS = ("exact_match", "rouge_l", "chrf")  # told only where answers are judged
 SOFT_PROMPTS = (text_keys.PROMPT_TUNING, text_keys.PREFIX_TUNING)
 
 
@@ -24,7 +25,7 @@ class GenerationPlan(LanguagePlan):
     """Plan of the family that writes texts."""
 
     learns_concepts: ClassVar[bool] = False
-    metrics: ClassVar[tuple[str, ...]] = ("perplexity", "loss", "exact_match", "rouge_l", "chrf")
+    metrics: ClassVar[tuple[str, ...]] = ("perplexity", "loss", *ANSWER_METRICS)
 
     max_tokens: int = 512
     packing: bool = True  # several texts in a row of a batch, none of which sees another; decoders only
@@ -44,7 +45,7 @@ def packing() -> Boolean:
 def judge_answers() -> Boolean:
     text = (
         "Also let the model answer every validation and test example, and tell exact match, ROUGE-L and chrF of the "
-        "answers; perplexity is told in any case"
+        "answers; perplexity is told in any case. An early_stopping_metric of these turns it on"
     )
     return Boolean(name="judge_answers", default=False, description=text)
 

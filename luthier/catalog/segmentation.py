@@ -3,36 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from luthier.catalog import cost
 from luthier.catalog.plan import SegmentationPlan
-from luthier.catalog.translation import patience_notes
+from luthier.catalog.translation import own_region_fields
 from luthier.catalog.vocabulary import NO_WEIGHTS
 
 Values = Mapping[str, Any]
 DECODER_WIDTHS = {"b0": 256, "b1": 256, "b2": 768}  # as published
+GFLOPS = {"b0": (14.65, 2.08), "b1": (30.9, 4.16), "b2": (121.1, 7.8)}  # of 512 pixels squared: see segformer_gflops
 HEAD_OVER_BODY = 10.0  # rate of the fresh decoder over the body's, as published
 
 
 def own_plan(values: Values) -> SegmentationPlan:
-    """The plan of Luthier's own segmenter: AdamW along a cosine after warm-up, averaged weights are served."""
-    return SegmentationPlan(
-        epochs=values["num_epochs"],
-        batch_size=values["batch_size"],
-        learning_rate=values["learning_rate"],
-        weight_decay=values["weight_decay"],
-        warmup_steps=values["warmup_iters"],
-        clip_gradient_norm=10.0,
-        ema_decay=0.98,
-        trainable_layers=values["trainable_layers"],
-        early_stopping_epochs=values["early_stopping_epochs"],
-        notes=patience_notes(values),
-        image_size=tuple(values["image_size"]),
-        flip_probability=values["flip_probability"],
-        flip_direction=values["flip_direction"],
-        scale_min=1 / (1 + values["zoom"]),
-        scale_max=1 + values["zoom"],
-        shift_fraction=values["shift_fraction"],
-        color_jitter=values["color_jitter"],
-    )
+    """The plan of Luthier's own segmenter."""
+    return SegmentationPlan(**own_region_fields(values))
 
 
 def segformer_plan(values: Values) -> SegmentationPlan:
@@ -56,6 +40,13 @@ def segformer_plan(values: Values) -> SegmentationPlan:
         body=f"timm/pvt_v2_{values['model_size']}",
         decoder_width=DECODER_WIDTHS[values["model_size"]],
     )
+
+
+def segformer_gflops(values: Values) -> float:
+    """In proportion to the pixels, but for the attention, which grows with their square."""
+    in_proportion, attention = GFLOPS[values["model_size"]]
+    share = cost.pixels(values["image_size"]) / 512**2
+    return in_proportion * share + attention * share**2
 
 
 def segformer_weights(values: Values) -> str:

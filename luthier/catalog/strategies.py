@@ -1,5 +1,6 @@
 """Strategies: hyperparameters that a template has beside its own, each a field of its plan. Their defaults are what the
-template does anyway, so who gives none gets what is documented. Next: `vocabulary`, which declares them.
+template does anyway, so who gives none gets what is documented. Next: `vocabulary`, which declares them,
+`contradictions`.
 """
 
 from collections.abc import Callable, Mapping
@@ -7,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.catalog import vocabulary
+from luthier.catalog.contradictions import settled
 from luthier.catalog.hyperparameters import Hyperparameter
-from luthier.catalog.plan import UNCHANGED, ImagePlan, Plan, is_frozen
+from luthier.catalog.plan import Plan
 from luthier.catalog.template import Template
-from luthier.catalog.translation import late_cuts, patience_notes
+from luthier.catalog.translation import late_cuts
 
 Values = Mapping[str, Any]
 
@@ -66,6 +68,11 @@ def names() -> list[str]:
     return [strategy.declare(None, *([()] if strategy.choices else [])).name for strategy in STRATEGIES]
 
 
+def differing() -> list[str]:
+    """Those of which each family of templates has choices of its own."""
+    return [strategy.declare(None, ()).name for strategy in STRATEGIES if strategy.choices]
+
+
 def of(template: Template) -> tuple[Hyperparameter, ...]:
     """Those that `with_strategies` gave the template; they come last."""
     known = names() if template.strategies else []
@@ -95,36 +102,12 @@ def with_strategies(template: Template) -> Template:
 
 
 def _changed(plan: Plan, values: Values, added: Mapping[str, Hyperparameter]) -> Plan:
-    """The template's own plan but for what the user wants otherwise; what contradicts itself becomes a note."""
+    """The template's own plan but for what the user wants otherwise."""
     wanted = {field: values[one.name] for field, one in added.items() if values[one.name] != one.default}
-    notes = [*plan.notes]
+    notes = plan.notes
     if wanted.get("schedule") == "step":
         wanted["step_epochs"] = late_cuts(plan.epochs)
     elif "schedule" in wanted and plan.step_epochs:
         cuts = ", ".join(str(epoch) for epoch in plan.step_epochs)
-        notes.append(f"schedule is {wanted['schedule']}: the learning rate is not cut after epochs {cuts}")
-    changed = replace(plan, **wanted)
-    if changed.unfreeze_every_epochs and changed.trainable_layers == "head":
-        notes.append("trainable_layers is head: unfreeze_every_epochs unfreezes nothing")
-    elif changed.unfreeze_every_epochs >= changed.epochs:
-        notes.append(
-            f"unfreeze_every_epochs {changed.unfreeze_every_epochs} is not below num_epochs {changed.epochs}: "
-            "only the head is trained"
-        )
-    if "early_stopping_epochs" in wanted:
-        notes += patience_notes(values)
-    if getattr(changed, "class_weights", "none") != "none" and changed.balanced_sampling:
-        notes.append("class_weights and balanced_sampling together count rare concepts for more than frequent ones")
-    changed, more = _still(changed)
-    return replace(changed, notes=(*notes, *more))
-
-
-def _still(plan: Plan) -> tuple[Plan, list[str]]:
-    """What feature_cache asks of the other fields, and a note on it."""
-    if getattr(plan, "feature_cache", "") != "on":
-        return plan, []
-    if not is_frozen(plan):
-        return plan, ["feature_cache is on, but the backbone learns: it is asked in every epoch"]
-    if not isinstance(plan, ImagePlan) or not plan.changes_pictures:
-        return plan, []
-    return replace(plan, **UNCHANGED), ["feature_cache is on: training pictures are not changed at random"]
+        notes += (f"schedule is {wanted['schedule']}: the learning rate is not cut after epochs {cuts}",)
+    return settled(replace(plan, notes=notes, **wanted), values)

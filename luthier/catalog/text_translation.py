@@ -49,7 +49,10 @@ def language_fields(values: Values) -> dict[str, Any]:
         "adapter": adapter,
         "base_precision": precision,
         "base_quantization": quantised,
-        "notes": (*_notes_on_numbers(trainer, precision, adapter), *_notes_on_quantization(quantised, precision)),
+        "notes": (
+            *_notes_on_numbers(trainer, precision, adapter),
+            *_notes_on_quantization(values, precision),
+        ),
     }
 
 
@@ -74,6 +77,8 @@ def _notes_on_numbers(trainer: Values, precision: str, adapter: Values) -> list[
         for name in ("fp16", "bf16")
         if trainer[name]
     ]
+    if trainer["warmup_steps"] and trainer["lr_scheduler_type"] == "constant":
+        notes.append("trainer_config.warmup_steps: lr_scheduler_type constant has none; constant_with_warmup has")
     if not adapter and precision != "float32":
         notes.append("model_config.torch_dtype: weights that learn are held in float32")
     if not trainer["auto_find_batch_size"]:
@@ -83,13 +88,20 @@ def _notes_on_numbers(trainer: Values, precision: str, adapter: Values) -> list[
     return notes
 
 
-def _notes_on_quantization(quantised: Values, precision: str) -> list[str]:
+def _notes_on_quantization(values: Values, precision: str) -> list[str]:
+    quantised = quantization_of(values)
     if not quantised:
         return []
-    return [
+    notes = [
         "quantization_config: the adapter learns beside the model that the GPTQ build was made from, which is held in "
         f"{quantised['bits']} bits on a GPU with bitsandbytes, elsewhere in {precision}"
     ]
+    of_four_bits = [key for key in values["quantization_config"] if key.startswith("bnb_4bit_")]
+    if of_four_bits and quantised["bits"] != 4:
+        notes.append(
+            f"quantization_config: bits is {quantised['bits']}, where {' and '.join(of_four_bits)} mean nothing"
+        )
+    return notes
 
 
 def classifier_plan(values: Values) -> TextPlan:

@@ -12,6 +12,7 @@ from luthier.catalog.embedders import Embedder
 from luthier.catalog.hyperparameters import Boolean, Enum, Hyperparameter, Range, String
 from luthier.catalog.plan import Plan
 from luthier.catalog.template import Template
+from luthier.catalog.translation import patience_notes
 
 Values = Mapping[str, Any]
 SMALLEST_EPOCH = 1000  # examples: a head needs some hundred steps, which cost next to nothing
@@ -30,15 +31,16 @@ class TransferPlan(Plan):
 
 def plan(values: Values) -> TransferPlan:
     """AdamW along a cosine. A linear head comes out as logistic regression, on as many inputs as there are."""
+    patience, epochs = values["early_stopping_epochs"], values["num_epochs"]
     note = "enrich_dataset adds nothing here: Luthier brings no ready-made negative examples, yours alone are learnt"
     return TransferPlan(
-        epochs=values["num_epochs"],
+        epochs=epochs,
         batch_size=values["batch_size"],
         learning_rate=values["learning_rate"],
         weight_decay=values["weight_decay"],
-        early_stopping_epochs=values["early_stopping_epochs"],
+        early_stopping_epochs=patience,
         least_examples_per_epoch=SMALLEST_EPOCH,
-        notes=(note,) if values["enrich_dataset"] == "Automatic" else (),
+        notes=(*([note] if values["enrich_dataset"] == "Automatic" else []), *patience_notes(patience, epochs)),
         mutually_exclusive=values["concepts_mutually_exclusive"],
         head_hidden_layers=values["head_hidden_layers"],
         head_hidden_width=values["head_hidden_width"],

@@ -114,7 +114,6 @@ def own_plan(values: Values) -> ImagePlan:
         trainable_layers=values["trainable_layers"],
         early_stopping_epochs=values["early_stopping_epochs"],
         label_smoothing=values["label_smoothing"],
-        notes=patience_notes(values),
         image_size=values["image_size"],
         mutually_exclusive=values["concepts_mutually_exclusive"],
         flip_probability=values["flip_probability"],
@@ -128,8 +127,30 @@ def own_plan(values: Values) -> ImagePlan:
     )
 
 
-def patience_notes(values: Values) -> tuple[str, ...]:
-    """That training never stops early, where its patience outlasts it."""
-    patience, last = values["early_stopping_epochs"], values["num_epochs"]
-    note = f"early_stopping_epochs {patience} is not below num_epochs {last}: training never stops early"
-    return (note,) if patience >= last else ()
+def own_region_fields(values: Values) -> dict[str, Any]:
+    """Fields of a RegionPlan from the words of Luthier's own templates for boxes or masks: AdamW along a cosine after
+    warm-up, averaged weights are served."""
+    return {
+        "epochs": values["num_epochs"],
+        "batch_size": values["batch_size"],
+        "learning_rate": values["learning_rate"],
+        "weight_decay": values["weight_decay"],
+        "warmup_steps": values["warmup_iters"],
+        "clip_gradient_norm": 10.0,
+        "ema_decay": 0.98,
+        "trainable_layers": values["trainable_layers"],
+        "early_stopping_epochs": values["early_stopping_epochs"],
+        "image_size": tuple(values["image_size"]),
+        "flip_probability": values["flip_probability"],
+        "flip_direction": values["flip_direction"],
+        "scale_min": 1 / (1 + values["zoom"]),
+        "scale_max": 1 + values["zoom"],
+        "shift_fraction": values["shift_fraction"],
+        "color_jitter": values["color_jitter"],
+    }
+
+
+def patience_notes(patience: int, epochs: int, called: str = "num_epochs") -> tuple[str, ...]:
+    """That training never stops early, where its patience outlasts its epochs. `called`: the user's word for those."""
+    note = f"early_stopping_epochs {patience} is not below {called} {epochs}: training never stops early"
+    return (note,) if patience >= epochs else ()

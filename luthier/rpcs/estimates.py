@@ -31,6 +31,7 @@ PLATFORM_KEYS = (  # of train_info.params, beside the hyperparameters
     *("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent", "replay_percent"),
     "text_preparation",
 )
+MEASURED_WITH = ("image_size", "batch_size", "model_size")  # hyperparameters that say what a step costs
 MOST_INPUTS = 1_000_000_000
 MOST_GFLOPS_ON_CPU = 750.0  # of one batch, forward: what is dearer would keep a processor from training for minutes
 
@@ -65,17 +66,19 @@ def estimate(
     work = training_time.workload(template, values, split)
     device, kind = calibrations.current_device(connection) or ("cpu/1", "cpu")
     if template.embedder:
-        return Estimate(training_time.transfer_seconds(work, device, kind), "first estimate: each input embedded once")
+        seconds = training_time.transfer_seconds(work, sum(split), device, kind)
+        return Estimate(seconds, "first estimate: each input embedded once")
     size = training_time.image_size_of(values)
-    exact = calibrations.find(connection, template.id, template.model_type, size, work.batch_size, device)
-    if exact:
-        return Estimate(training_time.training_seconds(work, training_time.scaled(exact, work)), "")
+    found = calibrations.find(connection, template.id, template.model_type, size, work.batch_size, device)
+    if found and training_time.costs_alike(found, work):
+        return Estimate(training_time.training_seconds(work, training_time.scaled(found, work)), "")
     near = training_time.nearest(calibrations.all_for(connection, device), template, work)
     costs = training_time.scaled(near, work) if near else training_time.assumed(device, kind, work)
     source = f"scaled from a measurement of {near.template}" if near else "nothing was measured on this machine yet"
     seconds = training_time.training_seconds(work, costs)
     too_dear = kind == "cpu" and template.gflops_for(values) * work.batch_size > MOST_GFLOPS_ON_CPU
-    payload = None if too_dear else _payload(template, values, work, size, device)
+    # one network of a template is kept for each size and batch: another would be measured in its place, in turns
+    payload = None if too_dear or found else _payload(template, values, work, size, device)
     return Estimate(seconds, f"first estimate: {source}", payload)
 
 
@@ -143,7 +146,7 @@ def _payload(
     return {
         "template": template.id,
         "model_type": template.model_type,
-        "hyperparameters": {name: values[name] for name in ("image_size", "batch_size") if name in values},
+        "hyperparameters": {name: values[name] for name in MEASURED_WITH if name in values},
         "image_size": size,
         "batch_size": work.batch_size,
         "device": device,  # so that another device is measured anew

@@ -72,8 +72,8 @@ def workload(template: Template, values: Mapping[str, Any], split: tuple[int, in
     """What `template` does with data of that many train, validation and test items."""
     train, validation, test = split
     plan = template.plan(values) if template.plan else None
-    if plan and plan.examples_per_epoch:
-        train = plan.examples_per_epoch
+    if plan:
+        train = plan.examples_per_epoch or max(train, plan.least_examples_per_epoch)
     return Workload(
         train_items=train,
         validation_items=validation,
@@ -110,6 +110,11 @@ def scaled(calibration: Calibration, work: Workload) -> Costs:
     )
 
 
+def costs_alike(calibration: Calibration, work: Workload) -> bool:
+    """Whether what was measured was as heavy. A template may have networks of several sizes."""
+    return math.isclose(calibration.gflops_per_item, work.gflops_per_item, rel_tol=0.1)
+
+
 def nearest(calibrations: Sequence[Calibration], template: Template, work: Workload) -> Calibration | None:
     """Of the same template if there is one, then nearest in computation, then in batch size."""
 
@@ -133,10 +138,9 @@ def assumed(device: str, kind: str, work: Workload) -> Costs:
     )
 
 
-def transfer_seconds(work: Workload, device: str, kind: str) -> float:
-    """A forward pass for each item, once; the steps of the head are small beside it. Never measured."""
+def transfer_seconds(work: Workload, items: int, device: str, kind: str) -> float:
+    """A forward pass for each of `items`, once; the steps of the head are small beside it. Never measured."""
     costs = assumed(device, kind, work)
-    items = work.train_items + work.validation_items + work.test_items
     steps = work.epochs * math.ceil(work.train_items / work.batch_size)
     return costs.start_seconds + items * costs.seconds_per_validation_item + steps * ASSUMED_SECONDS_PER_HEAD_STEP
 

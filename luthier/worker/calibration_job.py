@@ -1,6 +1,6 @@
 """Measures what a template costs on this device, so that estimates are true. Gives way to trainings. Next: `device`.
 
-Payload: {"model_type", "template"}, and where given "hyperparameters", "image_size" (pixels) and "batch_size".
+Payload: {"model_type", "template"}, and where given "hyperparameters" and "batch_size".
 """
 
 import shutil
@@ -97,9 +97,8 @@ def _spec(work: Work, payload: dict[str, Any]) -> RunSpec:
     template = find_template(payload["model_type"], payload["template"])
     values = template.checked(payload.get("hyperparameters", {}))
     plan = asdict(template.plan_for(values))
-    for name in ("image_size", "batch_size"):  # as the estimate counts them
-        if payload.get(name) and name in plan:
-            plan[name] = values[name] = int(payload[name])
+    if payload.get("batch_size"):  # templates for texts have it elsewhere
+        plan["batch_size"] = int(payload["batch_size"])
     return RunSpec(
         run=f"calibration-{work.job.seq}",
         model_type=template.model_type,

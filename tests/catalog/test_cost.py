@@ -12,8 +12,10 @@ from luthier.catalog.model_type import find_template, templates_of
 COUNT = """
 import json, sys, torch
 from torch.utils.flop_counter import FlopCounterMode
+from luthier.catalog.model_type import find_template
 from luthier.engine.backbones import create, head_of
-counts = []
+from luthier.engine.segmentation import networks
+counts, segformers = [], []
 for backbone, side in json.load(sys.stdin):
     with torch.device("meta"):
         network = create(backbone, 2, side).eval()
@@ -21,7 +23,16 @@ for backbone, side in json.load(sys.stdin):
         network(torch.zeros(1, 3, side, side, device="meta"))
     own = sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in head_of(network).parameters())
     counts.append((counter.get_total_flops() / 1e9, own / 1e6))
-print(json.dumps(counts))
+segformer = find_template("visual-segmenter", "MMSegmentation_SegFormer")
+for size in ("b0", "b1", "b2"):
+    plan = segformer.plan_for(segformer.checked({"model_size": size}))
+    with torch.device("meta"):
+        network = networks.build(segformer.backbone, 2, plan).eval()
+    for side in (256, 1024):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, side, side, device="meta"))
+        segformers.append((size, side, counter.get_total_flops() / 1e9))
+print(json.dumps([counts, segformers]))
 """
 
 
@@ -38,9 +49,15 @@ def test_gflops_and_parameters_are_those_of_the_network() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    for (template, side), (gflops, parameters) in zip(asked, json.loads(run.stdout.splitlines()[-1]), strict=True):
+    counts, segformers = json.loads(run.stdout.splitlines()[-1])
+    for (template, side), (gflops, parameters) in zip(asked, counts, strict=True):
         assert template.gflops_for({"image_size": side}) == pytest.approx(gflops, rel=0.1), (template.id, side)
         assert template.parameters_m == pytest.approx(parameters, rel=0.05), template.id
+    segformer = find_template("visual-segmenter", "MMSegmentation_SegFormer")
+    for size, side, gflops in segformers:
+        values = segformer.checked({"model_size": size, "image_size": [side]})
+        assert segformer.gflops_for(values) == pytest.approx(gflops, rel=0.02), (size, side)
+    assert segformer.gflops == pytest.approx(segformer.gflops_for(segformer.defaults()), rel=0.01)
 
 
 def test_cost_of_pictures_with_one_side_two_sides_or_a_side_as_text() -> None:

@@ -17,6 +17,7 @@ VISUAL = [
     for template in templates_of(model_type)
     if not template.cannot_train
 ]
+WITH_STRATEGIES = [template for template in all_templates() if template.strategies]
 EVERYWHERE = {
     "optimizer", "schedule", "warmup_iters", "weight_decay", "clip_gradient_norm", "ema_decay", "trainable_layers",
     "unfreeze_every_epochs", "layer_decay", "color_jitter", "brightness_jitter", "contrast_jitter", "hue_jitter",
@@ -48,7 +49,7 @@ def test_every_visual_template_has_them(template: Template) -> None:
     assert names & {"base_gradient_multiplier", "backbone_learning_rate_multiplier"}
 
 
-@pytest.mark.parametrize("template", [one for one in all_templates() if one.strategies], ids=lambda one: one.id)
+@pytest.mark.parametrize("template", WITH_STRATEGIES, ids=lambda one: f"{one.model_type}-{one.id}")
 def test_left_alone_or_given_as_shown_they_change_nothing(template: Template) -> None:
     values = template.checked({})
     added = {one.name: one.default for one in template.hyperparameters if one.name in strategies.names()}
@@ -61,7 +62,7 @@ def test_left_alone_or_given_as_shown_they_change_nothing(template: Template) ->
         assert parameter.checked(parameter.default) == parameter.default
 
 
-@pytest.mark.parametrize("template", VISUAL, ids=lambda one: f"{one.model_type}-{one.id}")
+@pytest.mark.parametrize("template", WITH_STRATEGIES, ids=lambda one: f"{one.model_type}-{one.id}")
 def test_each_reaches_the_plan(template: Template) -> None:
     before = asdict(template.plan_for(template.checked({})))
     for parameter in template.hyperparameters:
@@ -100,6 +101,65 @@ def test_bad_H7_what_contradicts_itself_is_told() -> None:
     assert notes(early_stopping_epochs=30) == (
         "early_stopping_epochs 30 is not below num_epochs 30: training never stops early",
     )
+
+
+TWO_SIDES = "image_size is width and height: keep_aspect_ratio and max_aspect_ratio mean nothing"
+FULL_RATE = "pretrained_weights is None: the backbone learns at the full rate, "
+SLOW = "pretrained_weights is None: base_gradient_multiplier 0.1 slows down a backbone that starts from random weights"
+STILL_BASE = "peft_config is given: the base model stays as it is, backbone_learning_rate_multiplier means nothing"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "name", "given", "note"),
+    [
+        ("visual-classifier", "MMClassification_EfficientNet", {"optimizer": "adamw"},
+         "optimizer is adamw: momentum is sgd's alone and means nothing"),
+        ("visual-classifier", "MMClassification_ResNet_50_RSB_A1", {"schedule": "constant"},
+         "schedule is constant: the learning rate does not go down to per_item_min_lrate"),
+        ("visual-detector", "MMDetection_YoloF", {"pretrained_weights": "None", "base_gradient_multiplier": 0.5},
+         "pretrained_weights is None: frozen_stages freezes nothing"),
+        ("visual-detector", "MMDetection_YoloF", {"image_size": [640, 480]}, TWO_SIDES),
+        ("visual-classifier", "luthier_resnet18", {"pretrained_weights": "None"},
+         FULL_RATE + "backbone_learning_rate_multiplier means nothing"),
+        ("visual-segmenter", "MMSegmentation_SegFormer", {"pretrained_weights": "None"},
+         FULL_RATE + "base_gradient_multiplier means nothing"),
+        ("visual-classifier", "luthier_tiny_resnet", {"base_gradient_multiplier": 0.1},
+         SLOW),
+        ("text-classifier", "luthier_modernbert", {"peft_config": {"peft_type": "LORA"}}, STILL_BASE),
+        ("text-classifier", "HF_GPTNeo_125m_lora", {"early_stopping_epochs": 1},
+         "early_stopping_epochs 1 is not below trainer_config.num_train_epochs 1: training never stops early"),
+        ("text-classifier", "HF_GPTNeo_125m_lora",
+         {"trainer_config": {"lr_scheduler_type": "constant", "warmup_steps": 5}},
+         "trainer_config.warmup_steps: lr_scheduler_type constant has none; constant_with_warmup has"),
+        ("text-classifier", "HF_Llama_2_7b_chat_GPTQ_lora",
+         {"quantization_config": {"bits": 8, "bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": False}},
+         "quantization_config: bits is 8, where bnb_4bit_quant_type and bnb_4bit_use_double_quant mean nothing"),
+        ("text-to-text", "luthier_flan_t5_small", {"early_stopping_metric": "chrf"},
+         "early_stopping_metric is chrf: judge_answers is on"),
+        ("embedding-classifier", "luthier_text_transfer", {"early_stopping_epochs": 20},
+         "early_stopping_epochs 20 is not below num_epochs 20: training never stops early"),
+    ],
+)  # fmt: skip
+def test_bad_H7_what_means_nothing_is_told(model_type: str, name: str, given: dict[str, Any], note: str) -> None:
+    assert note in plan(name, model_type, **given).notes
+    assert note not in plan(name, model_type).notes
+
+
+def test_a_metric_of_answers_has_them_judged() -> None:
+    for metric in ("exact_match", "rouge_l", "chrf"):
+        assert plan("HF_GPTNeo_125m_lora", "text-to-text", early_stopping_metric=metric).judge_answers
+    by_perplexity = plan("HF_GPTNeo_125m_lora", "text-to-text", early_stopping_metric="perplexity")
+    assert not by_perplexity.judge_answers and by_perplexity.notes == ()
+
+
+def test_base_gradient_multiplier_as_a_strategy_holds_for_a_random_backbone_where_it_is_not_the_default() -> None:
+    def multiplier(**given: Any) -> float:
+        return plan(
+            "MMSegmentation_SegFormer", "visual-segmenter", pretrained_weights="None", **given
+        ).backbone_multiplier
+
+    assert (multiplier(), multiplier(base_gradient_multiplier=0.1)) == (1.0, 1.0)
+    assert multiplier(base_gradient_multiplier=0.2) == 0.2
 
 
 def test_a_plan_without_a_strategys_field_does_not_offer_it() -> None:

@@ -56,6 +56,18 @@ def test_the_arithmetic_counts_steps_validation_start_and_checkpoints() -> None:
     assert training_time.training_seconds(work, costs) == pytest.approx(7.0 + steps + judged + checkpoints)
 
 
+def test_a_small_data_set_is_counted_as_often_as_its_epoch_repeats_it() -> None:
+    yolof = find_template("visual-detector", "MMDetection_YoloF")
+    for given, train, items in ((300, 80, 300), (50, 80, 80)):
+        values = yolof.checked({"min_samples_per_epoch": given})
+        assert training_time.workload(yolof, values, (train, 10, 10)).train_items == items
+    transfer = find_template("embedding-classifier", "luthier_text_transfer")
+    work = training_time.workload(transfer, transfer.defaults(), (80, 10, 10))
+    assert work.train_items == 1000
+    few, many = (training_time.transfer_seconds(work, items, "cpu/2", "cpu") for items in (100, 1020))
+    assert few < many  # what is repeated is embedded once
+
+
 @pytest.mark.parametrize("field", ["start_seconds", "checkpoint_seconds", "seconds_per_step"])
 def test_each_cost_is_in_the_sum(field: str) -> None:
     work = Workload(100, 10, 10, 2, 8, 1.0)
@@ -117,6 +129,23 @@ def test_another_batch_size_is_a_first_estimate_and_is_measured_once(ready: Cont
     assert jobs.claim(ready.database, "w", "training") is None
     ask(ready, just(TINY, batch_size=32), count=1000)
     assert jobs.claim(ready.database, "w", "training") is None, "one that runs is not asked for again"
+
+
+def test_another_network_of_the_template_is_scaled_from_the_one_that_was_measured(ready: Context) -> None:
+    segformer = find_template("visual-segmenter", "MMSegmentation_SegFormer")
+    small = segformer.gflops_for(segformer.checked({"image_size": [128]}))
+    key = {"template": segformer.id, "model_type": segformer.model_type, "image_size": 128, "batch_size": 2}
+    measured(ready, replace(MEASURED, **key, gflops_per_item=small))
+    sizes = {"image_size": [128], "batch_size": 2}
+    assert ask(ready, just(segformer.id, **sizes), count=1000).status.details == ""
+    answer = ask(ready, just(segformer.id, **sizes, model_size="b2"), count=1000)
+    assert "scaled from a measurement of MMSegmentation_SegFormer" in answer.status.details
+    assert answer.training_time_estimates[0].seconds > 2 * seconds(ready, just(segformer.id, **sizes), 1000)
+    assert jobs.claim(ready.database, "w", "training") is None
+    elsewhere = just(segformer.id, image_size=[96], batch_size=2, model_size="b2")
+    ask(ready, elsewhere, count=1000)
+    job = jobs.claim(ready.database, "w", "training")
+    assert job is not None and job.payload["hyperparameters"]["model_size"] == "b2"
 
 
 def test_what_would_keep_a_processor_for_minutes_is_not_measured(ready: Context) -> None:

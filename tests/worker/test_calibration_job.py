@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from luthier.store import calibrations, jobs
 from luthier.store.tables import jobs as jobs_table
 from luthier.worker import calibration_job
 from luthier.worker.loop import Worker
+from luthier.worker.work import Work
 from tests.worker.conftest import FAKE
 from tests.worker.world import World
 
@@ -34,6 +36,25 @@ def measure(world: World, *attempts: list[Any]) -> int:
 def job(world: World, seq: int) -> dict[str, Any]:
     with world.database.read() as connection:
         return dict(connection.execute(select(jobs_table).where(jobs_table.c.seq == seq)).mappings().one())
+
+
+@pytest.mark.parametrize(
+    ("model_type", "template", "size", "in_plan"),
+    [
+        ("visual-classifier", "luthier_tiny_resnet", 48, 48),
+        ("visual-detector", "luthier_tiny_detector", [240], (240,)),
+        ("visual-detector", "Clarifai_InceptionV4", "320", (320,)),
+        ("visual-segmenter", "MMSegmentation_SegFormer", [640, 480], (640, 480)),
+    ],
+)
+def test_pictures_are_as_large_as_the_estimate_counts_them(
+    model_type: str, template: str, size: Any, in_plan: Any, world: World
+) -> None:
+    work = cast(Work, SimpleNamespace(settings=world.settings, job=SimpleNamespace(seq=1)))
+    chosen = {"image_size": size, "batch_size": 4}
+    payload = {"model_type": model_type, "template": template, "hyperparameters": chosen, "batch_size": 4}
+    spec = calibration_job._spec(work, {**payload, "image_size": 240})
+    assert (spec.plan["image_size"], spec.plan["batch_size"]) == (in_plan, 4)
 
 
 def test_a_training_does_not_wait_for_a_measurement(labelled: World, start_worker: Start) -> None:

@@ -3,7 +3,7 @@
 The paper's own encoder, the Mix Transformer, is built of the same blocks; its weights may not be used commercially.
 """
 
-from luthier.catalog import cost, segmentation, vocabulary
+from luthier.catalog import segmentation, vocabulary
 from luthier.catalog.hyperparameters import Enum
 from luthier.catalog.template import Template
 
@@ -16,7 +16,7 @@ TEMPLATE = Template(
     plan=segmentation.segformer_plan,
     weights=segmentation.segformer_weights,
     gflops=17.3,
-    gflops_at=cost.by_area(17.3, 520),
+    gflops_at=segmentation.segformer_gflops,
     parameters_m=3.8,
     strategies=True,
     hyperparameters=(
@@ -31,7 +31,7 @@ TEMPLATE = Template(
             name="model_size",
             default="b0",
             options=("b0", "b1", "b2"),
-            description="Size of the network: b0 has 4 million parameters, b1 14, b2 25",
+            description="Size of the network: b0 has 4 million parameters, b1 14, b2 28",
         ),
     ),
 )
