@@ -63,7 +63,9 @@ def per_item_lrate(default: float) -> Number:
 
 
 def learning_rate(default: float) -> Number:
-    text = "Largest learning rate, reached after warm-up; it falls to zero along half a cosine wave"
+    text = (
+        "Largest learning rate, reached after warm-up; it falls along half a cosine wave, or as schedule says otherwise"
+    )
     return Number(name="learning_rate", default=default, min=0, max=10, description=text)
 
 
@@ -279,7 +281,7 @@ def unfreeze_every_epochs(default: int) -> Range:
 
 
 def any_gradient_multiplier(default: float) -> Number:
-    text = "Factor on the learning rate of the backbone, 0 freezes it"
+    text = "Factor on the learning rate of the backbone, 0 freezes it; by default 1 where it starts from random weights"
     return Number(name="base_gradient_multiplier", default=default, min=0, max=1000, description=text)
 
 

@@ -101,7 +101,15 @@ def _template(template: Template) -> str:
 def _strategies(templates: Sequence[Template]) -> list[str]:
     declared = {one.name: one for template in reversed(templates) for one in strategies.of(template)}
     ordered = [declared[name] for name in strategies.names() if name in declared]
-    rows = ([f"`{one.name}`", one.kind, _escaped(one.allowed()), _escaped(one.description)] for one in ordered)
+    rows = (
+        [
+            f"`{one.name}`",
+            one.kind,
+            "see the template" if one.name in strategies.differing() else _escaped(one.allowed()),
+            _escaped(one.description),
+        ]
+        for one in ordered
+    )
     return [
         "## Strategies\n",
         "Hyperparameters that many templates have beside their own. Left alone they change nothing: their defaults, "
@@ -111,7 +119,11 @@ def _strategies(templates: Sequence[Template]) -> list[str]:
 
 
 def _defaults_of_strategies(template: Template) -> str:
-    shown = ", ".join(f"`{one.name}` {json.dumps(one.default)}" for one in strategies.of(template))
+    shown = ", ".join(
+        f"`{one.name}` {json.dumps(one.default)}"
+        + (f" ({one.allowed()})" if one.name in strategies.differing() else "")
+        for one in strategies.of(template)
+    )
     return f"[Strategies](#strategies): {shown}.\n" if shown else ""
 
 

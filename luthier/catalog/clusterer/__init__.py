@@ -1,4 +1,4 @@
-"""Vectors -> groups. It has neither templates nor fields."""
+"""Vectors -> groups. One template per file; `clusters` is what they share."""
 
 from luthier.catalog.model_type import ModelType
 

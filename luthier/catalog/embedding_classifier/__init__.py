@@ -1,4 +1,4 @@
-"""Vectors -> concepts. It has no templates: its fields are all there is to choose."""
+"""Vectors -> concepts. One template per file; `transfer` is what they share."""
 
 from luthier.catalog import type_fields
 from luthier.catalog.model_type import Field, ModelType

@@ -7,7 +7,8 @@ TEMPLATE = Template(
     id="HF_Llama_2_7b_chat_GPTQ_lora",
     model_type="text-classifier",
     description="Llama 2 7B chat with a low-rank adapter that tells concepts apart; LoRA beside "
-    "meta-llama/Llama-2-7b-chat-hf, the model of the GPTQ build, which itself cannot learn; wants a GPU",
+    "meta-llama/Llama-2-7b-chat-hf, the model of the GPTQ build, which itself cannot learn; wants a GPU. "
+    "Weights under Meta's Llama 2 Community License",
     recipe="text_classification",
     backbone="transformers/llama",
     weights=text_vocabulary.base_model,

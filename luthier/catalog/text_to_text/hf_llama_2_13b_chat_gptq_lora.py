@@ -8,7 +8,7 @@ TEMPLATE = Template(
     model_type="text-to-text",
     description="Llama 2 13B chat with a low-rank adapter that writes texts; LoRA beside "
     "meta-llama/Llama-2-13b-chat-hf, the "
-    "model of the GPTQ build, which itself cannot learn; wants a GPU",
+    "model of the GPTQ build, which itself cannot learn; wants a GPU. Weights under Meta's Llama 2 Community License",
     recipe="text_generation",
     backbone="transformers/llama",
     weights=text_vocabulary.base_model,

@@ -8,7 +8,7 @@ TEMPLATE = Template(
     model_type="text-to-text",
     description="Llama 3.1 8B instruct with a low-rank adapter that writes texts; LoRA beside "
     "meta-llama/Llama-3.1-8B-Instruct, the "
-    "model of the GPTQ build, which itself cannot learn; wants a GPU",
+    "model of the GPTQ build, which itself cannot learn; wants a GPU. Weights under Meta's Llama 3.1 Community License",
     recipe="text_generation",
     backbone="transformers/llama",
     weights=text_vocabulary.base_model,

@@ -6,7 +6,8 @@ from luthier.catalog.template import Template
 TEMPLATE = Template(
     id="HuggingFace_AdvancedConfig",
     model_type="text-to-text",
-    description="Any language model of the Hugging Face hub, by its name",
+    description="Any language model of the Hugging Face hub, by its name. Meta's licence of OPT, the default, allows "
+    "no commercial use",
     recipe="text_generation",
     backbone="transformers/any",
     weights=text_vocabulary.base_model,

@@ -6,7 +6,7 @@ from luthier.catalog.template import Template
 TEMPLATE = Template(
     id="luthier_flan_t5_small",
     model_type="text-to-text",
-    description="Small encoder-decoder, fine-tuned as a whole: reads a text and answers it; minutes on a processor",
+    description="Encoder-decoder small enough for a processor, fine-tuned as a whole: reads a text and answers it",
     recipe="text_generation",
     backbone="transformers/t5",
     weights=text_vocabulary.from_hub("google/flan-t5-small"),

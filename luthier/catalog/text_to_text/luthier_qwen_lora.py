@@ -6,7 +6,7 @@ from luthier.catalog.template import Template
 TEMPLATE = Template(
     id="luthier_qwen_lora",
     model_type="text-to-text",
-    description="Small chat model of many languages with a low-rank adapter; Apache-2.0, some hours on a processor",
+    description="Small chat model of many languages with a low-rank adapter; Apache-2.0",
     recipe="text_generation",
     backbone="transformers/qwen3",
     weights=text_vocabulary.from_hub("Qwen/Qwen3-0.6B"),

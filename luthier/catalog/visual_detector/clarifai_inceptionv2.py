@@ -1,7 +1,6 @@
 """RetinaNet head on Inception V2 (Ioffe and Szegedy 2015, Lin et al. 2017). It starts from random weights."""
 
 from luthier.catalog import cost, detection, vocabulary
-from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
@@ -20,25 +19,7 @@ TEMPLATE = Template(
         vocabulary.exact_or_shorter_side(512),
         vocabulary.batch_size(8, most=16),
         vocabulary.num_epochs(30, most=200),
-        Boolean(
-            name="use_perclass_regression",
-            default=False,
-            description="Each concept has its own box regression instead of one for all",
-        ),
-        ArrayOfNumbers(
-            name="anchor_ratios",
-            default=(0.5, 1.0, 2.0),
-            min=0.05,
-            max=20,
-            min_length=1,
-            max_length=16,
-            description="Ratios of width to height of the anchor boxes",
-        ),
-        Boolean(
-            name="use_focal_loss",
-            default=True,
-            description="true: focal loss (Lin et al. 2017); false: the hardest negatives only",
-        ),
+        *detection.retinanet_hyperparameters(),
         vocabulary.per_item_lrate(0.000625),
         vocabulary.pretrained_weights(),
     ),

@@ -1,7 +1,7 @@
 """RetinaNet head on Inception V4 (Szegedy et al. 2017, Lin et al. 2017)."""
 
 from luthier.catalog import cost, detection, translation, vocabulary
-from luthier.catalog.hyperparameters import ArrayOfNumbers, Boolean, Enum
+from luthier.catalog.hyperparameters import Enum
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
@@ -26,25 +26,7 @@ TEMPLATE = Template(
         ),
         vocabulary.batch_size(8, most=16),
         vocabulary.num_epochs(30, most=200),
-        Boolean(
-            name="use_perclass_regression",
-            default=False,
-            description="Each concept has its own box regression instead of one for all",
-        ),
-        ArrayOfNumbers(
-            name="anchor_ratios",
-            default=(0.5, 1.0, 2.0),
-            min=0.05,
-            max=20,
-            min_length=1,
-            max_length=16,
-            description="Ratios of width to height of the anchor boxes",
-        ),
-        Boolean(
-            name="use_focal_loss",
-            default=True,
-            description="true: focal loss (Lin et al. 2017); false: the hardest negatives only",
-        ),
+        *detection.retinanet_hyperparameters(),
         vocabulary.per_item_lrate(0.000625),
         vocabulary.pretrained_weights("imagenet"),
     ),

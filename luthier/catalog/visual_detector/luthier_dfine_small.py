@@ -6,7 +6,7 @@ from luthier.catalog.template import Template
 TEMPLATE = Template(
     id="luthier_dfine_small",
     model_type="visual-detector",
-    description="D-FINE of size S, pre-trained as a whole on COCO: exact boxes, half as heavy as RT-DETRv2",
+    description="D-FINE of size S, pre-trained as a whole on COCO: half as heavy as RT-DETRv2 on a ResNet-18",
     recipe="object_detection",
     backbone="transformers/dfine_small",
     plan=detection.query_plan,

@@ -6,7 +6,7 @@ from luthier.catalog.template import Template
 TEMPLATE = Template(
     id="luthier_rtdetrv2_r18",
     model_type="visual-detector",
-    description="RT-DETRv2 on a ResNet-18, pre-trained as a whole on COCO: accurate after few epochs, for a GPU",
+    description="RT-DETRv2 on a ResNet-18, pre-trained as a whole on COCO; for a GPU",
     recipe="object_detection",
     backbone="transformers/rtdetrv2_r18",
     plan=detection.query_plan,
