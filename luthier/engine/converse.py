@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from luthier.engine.devices import choose
 from luthier.engine.evaluate import load_served
-from luthier.engine.generation.writing import Text, tokens
+from luthier.engine.generation.writing import Text, fitting, tokens
 from luthier.engine.recipes.text_generation import TextGeneration
 from luthier.errors import InvalidRequest, LuthierError
 from luthier.runs.run import RunFolder
@@ -45,7 +45,8 @@ class Conversation:
         """The lines that the module's docstring describes."""
         began = time.monotonic()
         encoded = self.recipe.encode_prompt(text.encode(), options)
-        prompts, chosen = self.recipe.asked(self.network, self.recipe.collate([encoded]))
+        prompts, wished = self.recipe.asked(self.network, self.recipe.collate([encoded]))
+        chosen = fitting(self.network, prompts[0], wished, self.recipe.most_tokens)
         written = Text(self.recipe.wording, chosen)
         with self.device.autocast():
             for (token,) in tokens(self.network, prompts, chosen):
@@ -73,8 +74,10 @@ def serve(run: RunFolder, checkpoint: Path, lines: TextIO, out: TextIO) -> int:
         try:
             for said in conversation.answer(asked["text"], asked.get("options", {})):
                 _say(out, said)
-        except (LuthierError, RuntimeError) as error:  # RuntimeError: torch's, out of memory and the like
+        except LuthierError as error:
             _say(out, {"error": str(error)})
+        except (RuntimeError, IndexError) as error:  # of torch: out of memory and the like; the process lives on
+            _say(out, {"error": f"{type(error).__name__}: {error}"})
     return 0
 
 

@@ -21,6 +21,11 @@ from luthier.engine import checkpoint
 from luthier.errors import CorruptFile, InvalidTrainingParams, MissingWeights
 
 TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "config.json"
+POSITIONS_AFTER_PADDING = (  # families whose first token stands at the position behind that of padding, as model_type
+    *("camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta"),
+    *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+)
+FEWEST_TOKENS = 8  # of a text, as model_max_length has it
 Tensors = dict[str, torch.Tensor]
 
 
@@ -47,13 +52,22 @@ class Tokenizer:
         return np.array(encoding.ids or [0], dtype=np.int32), lost
 
 
-def most_tokens(folder: Path) -> int:
-    """The longest text that the model has positions for, in tokens; 0 where its configuration names no limit."""
-    config = json.loads(_asset(folder, CONFIG_FILE).read_text(encoding="utf-8"))
-    positions = int(config.get("max_position_embeddings") or 0)
-    if "roberta" in str(config.get("model_type")):  # whose positions begin after that of padding
-        positions -= int(config.get("pad_token_id", 1)) + 1
-    return positions
+def most_tokens(folder: Path, adapter: Mapping[str, Any] | None = None) -> int:
+    """The longest text that the model has positions for, in tokens; 0 where its configuration names no limit.
+
+    What an `adapter` puts before every text is left out. Raises InvalidTrainingParams where that leaves no room.
+    """
+    config = config_of(folder).get_text_config()
+    positions = max(0, int(getattr(config, "max_position_embeddings", 0) or 0))  # -1 is one family's word for no limit
+    if config.model_type in POSITIONS_AFTER_PADDING:
+        positions -= int(config.pad_token_id) + 1
+    soft = (adapter or {}).get("num_virtual_tokens", 0)
+    if positions and positions - soft < FEWEST_TOKENS:
+        raise InvalidTrainingParams(
+            f"peft_config.num_virtual_tokens is {soft}, but the base model has {positions} positions in all; give at "
+            f"most {positions - FEWEST_TOKENS}"
+        )
+    return positions - soft if positions else 0
 
 
 def config_of(folder: Path) -> Any:

@@ -89,7 +89,7 @@ def serve(run: RunFolder, checkpoint: Path, requests: BinaryIO, answers: BinaryI
 def _outputs(predictor: Predictor, kind: str, files: list[bytes], options: Mapping[str, Any]) -> list[dict[str, Any]]:
     try:
         return predictor.answer(kind, files, options)
-    except RuntimeError as error:  # of torch: out of memory and the like; the process lives on
+    except (RuntimeError, IndexError) as error:  # of torch: out of memory and the like; the process lives on
         print(f"prediction failed: {error}", file=sys.stderr, flush=True)
         return [{"error": PredictionFailed.code, "details": f"{type(error).__name__}: {error}"}] * len(files)
 

@@ -35,8 +35,8 @@ class TextEmbedding:
         self.assets = Path(spec.assets_folder)
         language_models.verify(self.assets, spec.assets)
         longest = language_models.most_tokens(self.assets)
-        limit = min(self.plan.max_tokens, longest) if longest else self.plan.max_tokens
-        self.tokenizer = language_models.Tokenizer(self.assets, limit)
+        self.limit = min(self.plan.max_tokens, longest) if longest else self.plan.max_tokens
+        self.tokenizer = language_models.Tokenizer(self.assets, self.limit)
 
     def build(self, *, pretrained: bool) -> nn.Module:
         tensors = None
@@ -49,7 +49,7 @@ class TextEmbedding:
         return {"tokens": tokens, "lost": np.array([lost])}
 
     def example_of(self, number: int) -> Encoded:
-        length = self.plan.max_tokens // 4
+        length = max(1, self.limit // 4)
         tokens = np.random.default_rng(number).integers(0, self.tokenizer.vocabulary, length, dtype=np.int32)
         return {"tokens": tokens, "lost": np.array([0])}
 

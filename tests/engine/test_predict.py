@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from luthier.engine.doctor import findings
 from luthier.engine.estimate import estimate
 from luthier.engine.evaluate import evaluate
 from luthier.engine.journal import Journal
-from luthier.engine.predict import Predictor
+from luthier.engine.predict import Predictor, _outputs
 from luthier.engine.process import StopRequest
 from luthier.errors import CorruptFile
 from luthier.runs.frames import read_frame, write_frame
@@ -66,6 +67,18 @@ def test_process_answers_frames_until_the_pipe_closes(trained: RunFolder, digits
         assert answer[0]["outputs"][1]["error"] == 30101
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+def test_an_error_of_torch_is_an_answer_and_the_process_lives_on(
+    trained: RunFolder, digits: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(trained, trained.checkpoints / "best")
+    picture = digits[0][1]
+    with monkeypatch.context() as patch:
+        patch.setattr(predictor.network, "forward", lambda *_: torch.zeros(2)[torch.tensor([2])])
+        (output,) = _outputs(predictor, "image", [picture], {})
+    assert output["error"] == 21313 and output["details"].startswith("IndexError: ")
+    assert "values" in _outputs(predictor, "image", [picture], {})[0]
 
 
 def test_damaged_checkpoint_is_not_served(trained: RunFolder, tmp_path: Path) -> None:

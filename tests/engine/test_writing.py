@@ -1,5 +1,9 @@
 """Parts of text generators: how near answers are, how texts share rows, what sections say, how words are drawn."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +11,7 @@ import torch
 from luthier.engine.generation.answer_metrics import chrf, measure, rouge_l
 from luthier.engine.generation.conversations import messages_in
 from luthier.engine.generation.packing import packed, padded
-from luthier.engine.generation.writing import Options, chosen_from
+from luthier.engine.generation.writing import Options, chosen_from, written
 from luthier.errors import InvalidBytes
 
 
@@ -60,3 +64,38 @@ def test_how_a_word_is_drawn() -> None:
     }.items()}  # fmt: skip
     assert set(drawn["greedy"]) == set(drawn["half"]) == {1}
     assert set(drawn["two"]) == {1, 2} and 0.65 < drawn["two"].count(1) / 400 < 0.81  # e³ / (e³ + e²) = 0.73
+
+
+@pytest.mark.parametrize("options", [{"top_p": 0.0}, {"temperature": 1e-40}, {"temperature": 5e-324}], ids=str)
+def test_the_ends_of_what_may_be_asked_for_draw_the_most_probable_word(options: dict[str, float]) -> None:
+    logits = torch.tensor([[0.0, 3.0, 2.0, -9.0], [-1e4, 1.0, -torch.inf, 2.0]])
+    draws = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    assert chosen_from(logits, Options(**{"temperature": 1.0, **options}), draws).tolist() == [1, 3]
+
+
+class Endless:
+    """Writes the same word for ever, in a network of ten positions. Its state is how many of these are taken."""
+
+    def __init__(self, *, asks: bool) -> None:
+        self.asks = asks
+
+    def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, Any]:
+        return self._read(len(prompts), 1 if self.asks else max(map(len, prompts)))
+
+    def go_on(self, chosen: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        return self._read(len(chosen), state + 1)
+
+    def _read(self, rows: int, taken: int) -> tuple[torch.Tensor, Any]:
+        if taken > 10:
+            raise IndexError("index out of range in self")
+        return torch.eye(4)[[3] * rows], taken
+
+
+@pytest.mark.parametrize(
+    ("asks", "max_tokens", "lengths"), [(False, 5, [5, 1, 3, 1]), (False, 1, [1] * 4), (True, 50, [10] * 4)]
+)
+def test_each_prompt_is_answered_as_far_as_its_own_room_goes(asks: bool, max_tokens: int, lengths: list[int]) -> None:
+    wording: Any = SimpleNamespace(ends=[], text=lambda ids: "word " * len(ids))
+    prompts = [[1] * 2, [1] * 9, [1] * 7, [1] * 9]
+    texts = written(Endless(asks=asks), wording, prompts, Options(max_tokens=max_tokens), 10)
+    assert [len(text.ids) for text in texts] == lengths and {text.finish for text in texts} == {"length"}

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
     GPTNeoConfig,
     GPTNeoForCausalLM,
     LlamaConfig,
@@ -44,6 +46,7 @@ DECODERS: dict[str, Any] = {
             **known,
         )
     ),
+    "gpt2": lambda known: GPT2LMHeadModel(GPT2Config(n_embd=48, n_layer=2, n_head=4, n_positions=96, **known)),
     "opt": lambda known: OPTForCausalLM(
         OPTConfig(**_SHAPE, ffn_dim=96, word_embed_proj_dim=48, max_position_embeddings=256, **known)
     ),

@@ -19,10 +19,11 @@ MEASURES = ("exact_match", "rouge_l", "chrf")
 LARGEST_EXPONENT = 700.0  # of e: a larger perplexity is no double
 
 
-def judged(network: Network, batch: Batch, wording: Wording, *, answers: bool) -> Batch:
+def judged(network: Network, batch: Batch, wording: Wording, *, answers: bool, most: int) -> Batch:
     """Of each text "loss", the sum over its tokens that count, and "counts", how many these are; float64 (B,).
 
-    With `answers` also MEASURES, 0 where there is no answer to a prompt, and "judged", 1 where there is one.
+    With `answers` also MEASURES, 0 where there is no answer to a prompt, and "judged", 1 where there is one. `most`:
+    tokens that the network has positions for, 0 for no limit.
     """
     losses, learned, texts = network.losses(batch).double(), batch["learned"], batch["texts"]
     number = texts.expand(learned.shape)[learned] - 1
@@ -30,16 +31,16 @@ def judged(network: Network, batch: Batch, wording: Wording, *, answers: bool) -
     sums[0].index_add_(0, number, losses[learned])
     sums[1].index_add_(0, number, torch.ones_like(losses[learned]))
     found = {"loss": sums[0], "counts": sums[1]}
-    return {**found, **_measured(network, batch, wording, len(sums[0]))} if answers else found
+    return {**found, **_measured(network, batch, wording, len(sums[0]), most)} if answers else found
 
 
-def _measured(network: Network, batch: Batch, wording: Wording, count: int) -> Batch:
+def _measured(network: Network, batch: Batch, wording: Wording, count: int, most: int) -> Batch:
     table = {name: torch.zeros(count, dtype=torch.float64) for name in (*MEASURES, "judged")}
     questions = list(network.questions(batch))
     if questions:
         longest = max(len(wanted) for _, _, wanted in questions)
         options = replace(Options(), max_tokens=longest + ROOM)
-        texts = written(network, wording, [prompt for _, prompt, _ in questions], options)
+        texts = written(network, wording, [prompt for _, prompt, _ in questions], options, most)
         for (number, _, wanted), text in zip(questions, texts, strict=True):
             for name, value in measure(text.whole(), wording.text(wanted)).items():
                 table[name][number] = value

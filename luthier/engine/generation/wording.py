@@ -27,6 +27,7 @@ SECTIONS = (
     "{% endfor %}"
     "{% if add_generation_prompt %}### Assistant:{% endif %}"
 )
+ANY_WORD = "word"
 SETTINGS_FILE, TEMPLATE_FILE = "tokenizer_config.json", "chat_template.jinja"
 Array = np.ndarray[Any, Any]
 
@@ -45,8 +46,8 @@ class Worded:
 class Wording:
     """Raises MissingWeights where a file of the base model is not there, CorruptFile where one is damaged.
 
-    `limit`: most tokens of one text, and of one answer of an encoder-decoder. `cut_left`: of a longer one the end is
-    kept. `sections`: the base model's own template is left aside.
+    `limit`: most tokens of one text to learn from, and of what an encoder reads. `cut_left`: of a longer one the end
+    is kept. `sections`: the base model's own template is left aside.
     """
 
     def __init__(self, assets: Path, limit: int, *, asks: bool, cut_left: bool = False, sections: bool = False) -> None:
@@ -60,7 +61,8 @@ class Wording:
         named["eos_token"] = named["eos_token"] or self._fast.id_to_token(self.ends[0])
         own = "" if sections else _own_template(assets, settings)
         self._has_own = bool(own)
-        self._template = _compiled(own or SECTIONS, named)
+        self._source = own or SECTIONS
+        self._template = _compiled(self._source, named)
         self.vocabulary: int = self._fast.get_vocab_size()
 
     # -- to learn from -------------------------------------------------------------------------------------------------
@@ -140,14 +142,17 @@ class Wording:
     # -- to be answered ------------------------------------------------------------------------------------------------
 
     def prompt(self, text: str, *, chat: bool) -> list[int]:
-        """Tokens to go on from, or to answer. `chat`: plain text is a human's turn. Raises InvalidBytes for no text."""
+        """Tokens to go on from, all of them, or to answer, of these `limit`. `chat`: plain text is a human's turn.
+
+        Raises InvalidBytes for no text.
+        """
         messages = messages_in(text)
         if not is_chat(messages):
             plain = "".join(message.content for message in messages)
             if not chat:
-                return self._shortened(self._encode(plain, specials=True) if self._asks else self._begun(plain))
+                return self._shortened(self._encode(plain, specials=True)) if self._asks else self._begun(plain)
             messages = (Message("user", plain),)
-        return self._shortened(self._question(messages) if self._asks else self._asked_for(messages))
+        return self._shortened(self._question(messages)) if self._asks else self._asked_for(messages)
 
     def _asked_for(self, messages: Sequence[Message]) -> list[int]:
         """An answer that the prompt has begun is gone on with."""
@@ -162,9 +167,10 @@ class Wording:
         return self._encode(text, specials=True)
 
     def _shortened(self, ids: list[int]) -> list[int]:
-        if self._asks and not self._cut_left and len(ids) > self.limit:
-            return [*ids[: self.limit - 1], ids[-1]]
-        return ids[-self.limit :]
+        """What an encoder reads of a text, whose last token is the tokenizer's own."""
+        if len(ids) <= self.limit:
+            return ids
+        return ids[-self.limit :] if self._cut_left else [*ids[: self.limit - 1], ids[-1]]
 
     # -- tokens and text -----------------------------------------------------------------------------------------------
 
@@ -180,11 +186,20 @@ class Wording:
     def _begun(self, text: str) -> list[int]:
         """With what the tokenizer puts at the beginning of a text, and without what it puts at its end."""
         ids = self._encode(text, specials=True)
-        return ids[:-1] if ids and ids[-1] in self.ends and not text.endswith(self._ending) else ids
+        return ids[:-1] if ids and ids[-1] in self.ends and not text.endswith(self.ending) else ids
 
     @property
-    def _ending(self) -> str:
+    def ending(self) -> str:
+        """The token that ends a text, as a text."""
         return str(self._fast.id_to_token(self.ends[0]))
+
+    def whole_template(self) -> str:
+        """The chat template for who adds no special tokens to what it renders, as transformers does not."""
+        if self._has_own or self._asks:
+            return self._source
+        begun = self._begun(ANY_WORD)
+        first = [self._fast.id_to_token(id_) for id_ in begun[: len(begun) - len(self._encode(ANY_WORD))]]
+        return "".join(f"{{{{ {json.dumps(token, ensure_ascii=False)} }}}}" for token in first) + self._source
 
     def _rendered(self, messages: Sequence[Message], *, ask: bool) -> str:
         rows = [{"role": message.role, "content": message.content} for message in messages]

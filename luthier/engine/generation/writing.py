@@ -5,12 +5,14 @@ Top-k and top-p (Holtzman et al. 2020) act on the probabilities that the tempera
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self
 
 import torch
 
 from luthier.engine.generation.wording import Wording
+
+COLDEST = 1e-4  # temperature: below it nothing but the most probable token is drawn, and logits become infinite
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Options:
         known = {one.name: given[one.name] for one in fields(cls) if given.get(one.name) is not None}
         return cls(**{**known, "stop": tuple(known.get("stop", ()))})
 
+    def within(self, room: int) -> Self:
+        """The same for an answer of at most `room` tokens."""
+        return replace(self, max_tokens=min(self.max_tokens, room))
+
     def to_bytes(self) -> bytes:
         return json.dumps({one.name: getattr(self, one.name) for one in fields(self)}).encode()
 
@@ -38,7 +44,10 @@ class Options:
 
 
 class Writer(Protocol):
-    """A network that writes."""
+    """A network that writes. `asks`: what it reads takes no room from what it writes."""
+
+    @property
+    def asks(self) -> bool: ...
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, Any]: ...
 
@@ -61,11 +70,14 @@ def chosen_from(logits: torch.Tensor, options: Options, draws: Sequence[torch.Ge
     """int64 (B,), on the CPU, of logits (B, V)."""
     if options.temperature == 0:
         return logits.argmax(1).cpu()
-    ordered, places = torch.sort(logits.float().cpu() / options.temperature, dim=1, descending=True, stable=True)
+    warm = logits.float().cpu() / max(options.temperature, COLDEST)
+    ordered, places = torch.sort(warm, dim=1, descending=True, stable=True)
     if options.top_k:
         ordered[:, options.top_k :] = -torch.inf
     shares = ordered.softmax(1)
-    shares[shares.cumsum(1) - shares >= options.top_p] = 0  # those before it are enough; the first always stays
+    enough = shares.cumsum(1) - shares >= options.top_p  # those before it are
+    enough[:, 0] = False
+    shares[enough] = 0
     drawn = [int(torch.multinomial(row, 1, generator=draw)) for row, draw in zip(shares, draws, strict=True)]
     return places.gather(1, torch.tensor(drawn)[:, None]).squeeze(1)
 
@@ -110,8 +122,28 @@ class Text:
         return max(lengths, default=0)
 
 
-def written(network: Writer, wording: Wording, prompts: Sequence[Sequence[int]], options: Options) -> list[Text]:
-    """The answers, in order."""
+def written(
+    network: Writer, wording: Wording, prompts: Sequence[Sequence[int]], options: Options, most: int
+) -> list[Text]:
+    """The answers, in order. `most`: tokens that the network has positions for, 0 for no limit.
+
+    A prompt that leaves less room than is asked for is answered apart from the others, which may write on.
+    """
+    together: dict[Options, list[int]] = {}  # those that end at the same token have room for it beside the longest
+    for place, prompt in enumerate(prompts):
+        together.setdefault(fitting(network, prompt, options, most), []).append(place)
+    texts: dict[int, Text] = {}
+    for chosen, places in together.items():
+        texts |= zip(places, _written(network, wording, [prompts[place] for place in places], chosen), strict=True)
+    return [texts[place] for place in range(len(prompts))]
+
+
+def fitting(network: Writer, prompt: Sequence[int], options: Options, most: int) -> Options:
+    """`options` with no more tokens to write than there are positions for after `prompt`."""
+    return options.within(most - (0 if network.asks else len(prompt))) if most else options
+
+
+def _written(network: Writer, wording: Wording, prompts: Sequence[Sequence[int]], options: Options) -> list[Text]:
     texts = [Text(wording, options) for _ in prompts]
     for chosen in tokens(network, prompts, options):
         for text, token in zip(texts, chosen, strict=True):

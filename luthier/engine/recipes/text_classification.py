@@ -76,10 +76,9 @@ class TextClassification:
         self.prepared = prepare(spec.text_preparation)
         self.assets = Path(spec.assets_folder)
         language_models.verify(self.assets, spec.assets)
-        longest = language_models.most_tokens(self.assets)
-        room = longest - self.plan.adapter.get("num_virtual_tokens", 0)
-        limit = min(self.plan.max_tokens, room) if longest else self.plan.max_tokens
-        self.tokenizer = language_models.Tokenizer(self.assets, limit, self.plan.cut_at)
+        longest = language_models.most_tokens(self.assets, self.plan.adapter)
+        self.limit = min(self.plan.max_tokens, longest) if longest else self.plan.max_tokens
+        self.tokenizer = language_models.Tokenizer(self.assets, self.limit, self.plan.cut_at)
 
     def build(self, *, pretrained: bool) -> nn.Module:
         """With an adapter the base model always comes from the weights folder: no checkpoint has it."""
@@ -120,7 +119,7 @@ class TextClassification:
         return {"tokens": tokens, "target": target, "lost": np.array([lost])}
 
     def example_of(self, number: int) -> Encoded:
-        concepts, length = len(self.concept_ids), self.plan.max_tokens // 2
+        concepts, length = len(self.concept_ids), max(1, self.limit // 2)
         tokens = np.random.default_rng(number).integers(0, self.tokenizer.vocabulary, length, dtype=np.int32)
         return {"tokens": tokens, "target": np.eye(concepts, dtype=np.uint8)[number % concepts], "lost": np.array([0])}
 

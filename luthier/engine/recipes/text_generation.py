@@ -5,7 +5,6 @@ has "plain" and "chat", int64 (B, T), the prompt as it stands and as a human's t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,7 @@ class TextGeneration:
         self.concept_ids: list[str] = []
         self.assets = Path(spec.assets_folder)
         language_models.verify(self.assets, spec.assets)
-        self.most_tokens = language_models.most_tokens(self.assets)  # 0: as many as one likes
-        if self.most_tokens:
-            self.most_tokens -= self.plan.adapter.get("num_virtual_tokens", 0)
+        self.most_tokens = language_models.most_tokens(self.assets, self.plan.adapter)  # 0: as many as one likes
         limit = min(self.plan.max_tokens, self.most_tokens) if self.most_tokens else self.plan.max_tokens
         self.kind: type[Network] = EncoderDecoder if networks.asks(self.assets) else Decoder
         width = min(self.plan.row_tokens, self.most_tokens) if self.most_tokens else self.plan.row_tokens
@@ -125,6 +122,14 @@ class TextGeneration:
         seen[0] = torch.tensor([len(encoded) - chats, chats])
         return {**batch, "seen": seen}
 
+    def examples_in(self, batch: Batch) -> int:
+        """A row may hold several texts."""
+        return int(batch["texts"].max())
+
+    def weight_of(self, batch: Batch) -> float:
+        """How many tokens `loss` is the mean of."""
+        return float(batch["learned"].sum())
+
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         return batch
 
@@ -138,11 +143,11 @@ class TextGeneration:
         """Of prompts what `_written` gives; else for each text what `judging.judged` gives."""
         if "options" in batch:
             return self._written(network, batch)
-        return judging.judged(network, batch, self.wording, answers=self.plan.judge_answers)
+        return judging.judged(network, batch, self.wording, answers=self.plan.judge_answers, most=self.most_tokens)
 
     def _written(self, network: Network, batch: Batch) -> Batch:
         """ "text", UTF-8 bytes padded with -1, "tokens" and "finish", a place in FINISHES: all int64."""
-        texts = written(network, self.wording, *self.asked(network, batch))
+        texts = written(network, self.wording, *self.asked(network, batch), self.most_tokens)
         chat = self.chats(network)
         whole = [text.whole().strip() if chat else text.whole() for text in texts]
         return {
@@ -157,13 +162,9 @@ class TextGeneration:
         return bool(network.seen[1] >= network.seen[0])
 
     def asked(self, network: Network, batch: Batch) -> tuple[list[list[int]], Options]:
-        """The prompts of a batch as tokens, and what is wished for; not more tokens than there are positions."""
+        """The prompts of a batch as tokens, and what is wished for."""
         prompts = _unstacked(batch["chat" if self.chats(network) else "plain"])
-        options = Options.from_bytes(bytes(_unstacked(batch["options"])[0]))
-        if self.most_tokens:
-            room = self.most_tokens - (0 if self.kind.asks else max(map(len, prompts)))
-            options = replace(options, max_tokens=min(options.max_tokens, room))
-        return prompts, options
+        return prompts, Options.from_bytes(bytes(_unstacked(batch["options"])[0]))
 
     def answers(self, predicted: Batch, batch: Batch) -> list[Answer]:
         columns = (_unstacked(predicted["text"]), predicted["tokens"].tolist(), predicted["finish"].tolist())
