@@ -1,5 +1,6 @@
-# `make demo` sets everything up and runs the main job on real data; `make test` installs what the tests need and runs them,
-# file by file in two processes at once: `make test JOBS=1` for one.
+# `make demo` sets everything up and runs the main job on real data; `make test` installs the Python packages that the tests
+# need and runs them, file by file in two processes at once: `make test JOBS=1` for one. `make system-packages`, as root,
+# installs the programs that they start.
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -34,6 +35,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/wire.py
+	$(BIN)/python benchmarks/text.py
 
 scale: $(VENV)/.installed-dev  # an app of a million inputs, on both databases: a quarter of an hour and 3 GB of disk
 	$(BIN)/python benchmarks/scale.py
@@ -50,7 +52,7 @@ wire: $(VENV)/.installed-dev  # after a change to luthier/wire/luthier.proto
 docs: $(VENV)/.installed  # after a change to the catalog, the settings or the calls
 	$(BIN)/python -m luthier.commands.reference_docs
 
-system-packages:
+system-packages:  # curl, strace and PostgreSQL on Debian; needs root
 	apt-get update -q && grep -v '^#' packages.debian | xargs apt-get install -qy --no-install-recommends
 
 $(VENV)/bin/python:

@@ -3,11 +3,13 @@
 import hashlib
 import http.client
 import json
+import sys
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.chaos import trace
 from tests.chaos.apart import Apart
@@ -17,6 +19,7 @@ from tests.conftest import png
 COMMITTED = r"COMMIT\0Z"  # the end of what PostgreSQL answers to a commit, as strace writes it
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="strace, which shows the system calls, runs on Linux alone")
 def test_p21_an_upload_is_answered_once_file_folder_and_row_are_on_disk(
     apart: Apart, full: bool, tmp_path: Path
 ) -> None:
