@@ -19,7 +19,8 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
-    unpack = _unpacker(headers.get(b"content-encoding", b"").strip().lower(), limit)
+    packed = _is_packed(headers.get(b"content-encoding", b"").strip().lower())
+    stream = _Gzip() if packed else None
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -27,13 +28,15 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         if event["type"] == "http.disconnect":
             raise ClientGoneError
         part = event.get("body", b"")
-        if part and unpack:
-            part = unpack(part, limit + 1 - size)
+        if part and stream:
+            part = stream.unpack(part, limit + 1 - size)
         size += len(part)
         if size > limit:
             raise _too_large(limit)
         parts.append(part)
         more = event.get("more_body", False)
+    if stream:
+        stream.end()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -41,17 +44,36 @@ def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is over {limit / 2**20:g} MiB; send less in one call")
 
 
-def _unpacker(encoding: bytes, limit: int) -> Callable[[bytes, int], bytes] | None:
-    if encoding in (b"", b"identity"):
-        return None
-    if encoding != b"gzip":
+def _is_packed(encoding: bytes) -> bool:
+    if encoding not in (b"", b"identity", b"gzip"):
         raise BadRequestFormat(f"Content-Encoding is {shown(encoding.decode('latin-1'))!r}: gzip and identity are read")
-    stream = zlib.decompressobj(_GZIP)
+    return encoding == b"gzip"
 
-    def unpack(data: bytes, room: int) -> bytes:
+
+class _Gzip:
+    """One member, whole, with nothing behind it (RFC 1952)."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP)
+        self._begun = False
+
+    def unpack(self, data: bytes, room: int) -> bytes:
+        if self._stream.eof:
+            raise _more()
+        self._begun = True
         try:
-            return stream.decompress(data, max(room, 1))  # never makes more than what ends the call
+            part = self._stream.decompress(data, max(room, 1))  # never makes more than what ends the call
         except zlib.error:
             raise BadRequestFormat("the body says gzip and is not") from None
+        if self._stream.unused_data:
+            raise _more()
+        return part
 
-    return unpack
+    def end(self) -> None:
+        """Raises BadRequestFormat where the stream is cut off; a call without a body may say gzip too."""
+        if self._begun and not self._stream.eof:
+            raise BadRequestFormat("the gzip body ends early; send it again, whole")
+
+
+def _more() -> BadRequestFormat:
+    return BadRequestFormat("the gzip body goes on behind its end; send one gzip member with nothing behind it")

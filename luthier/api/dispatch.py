@@ -112,7 +112,7 @@ class Dispatcher:
         context = Context(caller, self._database, self._blobs, self._predictors, self._settings, req_id)
         request = read()
         if method.name in QUICK:
-            key = (method.name, caller, request.SerializeToString(deterministic=True))
+            key = ((method.name, caller), request.SerializeToString(deterministic=True))
             return self._kept.get(key, lambda: function(context, request))
         return function(context, request)
 

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from clarifai_grpc.grpc.api import resources_pb2
 from google.protobuf.message import Message
 
 from luthier.api import json_reader, json_text
 from luthier.errors import BadRequestFormat, InvalidRequest, LuthierError, shown
+from luthier.rpcs.context import MAX_BATCH
 
 MOST_PARTS = 1000
 _LONGEST_HEAD = 8 * 1024  # bytes of the headers of a part
 _LONGEST_WORD = 1024 * 1024  # bytes of a field that is no file
+_LONGEST_WORDS = 16 * 1024 * 1024  # bytes of all such fields times the files of which they are true
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 _PARAMETER = re.compile(r'\b(name|filename)="((?:[^"\\]|\\.)*)"')
 
@@ -85,13 +88,16 @@ def _inputs(content_type: str, query: bytes, body: bytes, message: Any) -> None:
             words.setdefault(part.name, []).append(_word(part))
     if not files:
         raise InvalidRequest("the form holds no file; give image=@FILE or text=@FILE")
+    if len(files) > MAX_BATCH:
+        raise InvalidRequest(f"the form holds {len(files)} files; send 1 to {MAX_BATCH} in one call")
     ids = words.pop("id", [])
     if len(ids) not in (0, len(files)):
         raise InvalidRequest(f"id is given {len(ids)} times for {len(files)} files; give one for each, or none")
     message.inputs_add_job_id = "".join(words.pop("inputs_add_job_id", [])[-1:])
+    common = _common(words, len(files))
     for number, file in enumerate(files):
         made = message.inputs.add()
-        _lay(words, made)
+        made.CopyFrom(common)
         _content(file, made.data)
         made.id = ids[number] if ids else made.id
 
@@ -105,7 +111,13 @@ def _word(part: Part) -> str:
     return part.text
 
 
-def _lay(words: Mapping[str, list[str]], made: Any) -> None:
+def _common(words: Mapping[str, list[str]], files: int) -> resources_pb2.Input:
+    """What every file is laid over."""
+    size = sum(len(text) for texts in words.values() for text in texts)
+    if size * files > _LONGEST_WORDS:
+        most = _LONGEST_WORDS // files
+        raise InvalidRequest(f"the fields beside the {files} files have {size} characters; at most {most} for so many")
+    made = resources_pb2.Input()
     for text in words.get("input", []):
         json_reader.read(_json("input", text), made)
     for text in words.get("metadata", []):
@@ -114,6 +126,7 @@ def _lay(words: Mapping[str, list[str]], made: Any) -> None:
         for concept in words.get(name, []):
             made.data.concepts.add(id=concept, value=value)
     made.dataset_ids.extend(words.get("dataset_ids", []))
+    return made
 
 
 def _json(name: str, text: str) -> Any:

@@ -4,6 +4,7 @@ Stricter than the proto3 JSON mapping in two things: numbers must be finite, bas
 """
 
 import binascii
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +100,9 @@ def _bytes(value: Any) -> bytes:
         raise MisfitError(value, wanted, InvalidBytes) from None
 
 
+_NUMBER = re.compile("-?[0-9]{1,10}")
+
+
 def _enum(descriptor: EnumDescriptor) -> Convert:
     by_name, by_number = descriptor.values_by_name, descriptor.values_by_number
 
@@ -107,7 +111,7 @@ def _enum(descriptor: EnumDescriptor) -> Convert:
             number: int = by_name[value].number
             return number
         known = value
-        if isinstance(known, str) and known.isascii() and known.lstrip("-").isdigit():
+        if isinstance(known, str) and _NUMBER.fullmatch(known):
             known = int(known)
         if isinstance(known, float) and known.is_integer():
             known = int(known)

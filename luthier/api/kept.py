@@ -13,6 +13,7 @@ from luthier.store.database import Commits
 Answer = TypeVar("Answer", bound=Message)
 
 MOST = 512  # answers; the next ones are made anew each time
+MOST_BYTES = 64 * 1024  # of an answer, and of a request: larger ones are made anew each time
 
 
 class KeptAnswers:
@@ -23,8 +24,10 @@ class KeptAnswers:
         self._stamp: object = None
         self._answers: dict[Hashable, Message] = {}
 
-    def get(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
-        """A message of the caller's own. `key` holds all that the answer depends on beside the database."""
+    def get(self, key: tuple[Hashable, bytes], make: Callable[[], Answer]) -> Answer:
+        """A message of the caller's own. `key` holds all that the answer depends on beside the database, in its last
+        part the request.
+        """
         stamp = self._commits.stamp()
         if stamp != self._stamp:
             self._stamp, self._answers = stamp, {}
@@ -32,8 +35,9 @@ class KeptAnswers:
         kept = answers.get(key)
         if kept is None:
             kept = make()
-            if len(answers) < MOST:
-                answers[key] = kept
+            if len(answers) >= MOST or max(len(key[1]), kept.ByteSize()) > MOST_BYTES:
+                return kept
+            answers[key] = kept
         own: Answer = type(kept)()
         own.CopyFrom(kept)
         return own

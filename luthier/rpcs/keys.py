@@ -16,6 +16,7 @@ from luthier.store.tokens import TokenRow
 
 PERSONAL, OF_AN_APP = "personal_access_token", "app_specific_key"
 MAX_DESCRIPTION = 1000  # characters
+_YEAR_10000 = 253_402_300_800  # Unix seconds; the wire's times end here
 
 
 def PostKeys(ctx: Context, request: service_pb2.PostKeysRequest) -> service_pb2.MultiKeyResponse:
@@ -111,6 +112,8 @@ def _expiry_of(key: resources_pb2.Key) -> float | None:
     moment = float(key.expires_at.seconds + key.expires_at.nanos / 1e9)
     if moment <= time.time():
         raise InvalidRequest("keys.expires_at is in the past; give a later time or leave it out")
+    if moment >= _YEAR_10000:
+        raise InvalidRequest("keys.expires_at is after the year 9999; give an earlier time or leave it out")
     return moment
 
 

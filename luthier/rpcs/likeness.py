@@ -81,6 +81,10 @@ def prepared(ctx: Context, app: AppRow, search: resources_pb2.Search) -> Ranking
         raise InvalidRequest(
             f"searches.algorithm is {shown(search.algorithm)!r}; give nearest_neighbor or brute_force, or leave it out"
         )
+    if search.metric not in _METRICS:
+        raise InvalidRequest(
+            f"searches.metric is {search.metric}; give 1 (EUCLIDEAN_DISTANCE) or 2 (COSINE_DISTANCE), or leave it out"
+        )
     if not 0 <= search.min_value <= 1:
         raise InvalidRequest(f"searches.min_value is {search.min_value}; give a score from 0 to 1")
     ranks = [rank for rank in search.query.ranks if _asks(rank)]

@@ -5,6 +5,7 @@ there; a region that is not there is added. overwrite: the regions that are sent
 and is sent without a place keeps it. remove: a region sent with concepts alone loses these, any other goes.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from clarifai_grpc.grpc.api.resources_pb2 import Concept, Region
@@ -15,7 +16,7 @@ from luthier.rpcs.regions import check_total, kind_of
 
 def patched(current: Sequence[Region], change: Sequence[Region], action: str) -> list[Region]:
     """Raises InvalidAnnotation for a region that is not there and brings no place with it."""
-    twice = {region.id for region in change if sum(region.id == other.id for other in change) > 1}
+    twice = [id for id, times in Counter(region.id for region in change).items() if times > 1]
     if twice:
         raise InvalidAnnotation(f"data.regions names region {shown(min(twice))!r} twice; send it once")
     there = {region.id: region for region in current}

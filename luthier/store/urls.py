@@ -80,7 +80,10 @@ def parse(text: str) -> Url:
         raise InvalidUrl(f"port {port} is none; give 1 to 65535")
     path, query = found["path"] or "/", found["query"]
     target = quote(path + (f"?{query}" if query is not None else ""), safe=_KEPT)
-    return Url(scheme, _host(found["host"]), port, target)
+    url = Url(scheme, _host(found["host"]), port, target)
+    if len(url.text) > LONGEST:
+        raise InvalidUrl(f"the URL has {len(url.text)} characters when percent-encoded; at most {LONGEST}")
+    return url
 
 
 def follow(url: Url, location: str) -> Url:

@@ -81,6 +81,12 @@ IDS: tuple[Field, ...] = (("id", None, b"1"), ("id", None, b"2"))
         ((("image", "a", PNG), ("concepts", None, b"\xff")), BadRequestFormat, "not UTF-8"),
         ((("image", "a", PNG), ("concepts", None, b"x" * (2**20 + 1))), InvalidRequest, "has 1048577 bytes"),
         (tuple(("image", "a", b"") for _ in range(1001)), BadRequestFormat, "more than 1000 parts"),
+        (tuple(("image", "a", PNG) for _ in range(129)), InvalidRequest, "129 files; send 1 to 128 in one call"),
+        (
+            (*(("text", "a", b"x") for _ in range(128)), ("metadata", None, b'{"a": "' + b"x" * 2**17 + b'"}')),
+            InvalidRequest,
+            "the fields beside the 128 files have 131081 characters; at most 131072 for so many",
+        ),
     ],
 )
 def test_forms_that_make_no_sense(fields: tuple[Field, ...], kind: type[LuthierError], says: str) -> None:

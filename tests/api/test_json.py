@@ -61,6 +61,11 @@ def test_bad_C3_duplicate_key(text: str) -> None:
     assert "twice" in refusal(text).details
 
 
+def test_bad_C3_one_duplicate_among_very_many() -> None:
+    many = ",".join(f'"{number}":0' for number in range(100_000))
+    assert "'99999' stands twice" in refusal(f'{{{many},"99999":1}}').details
+
+
 def test_bad_C4_both_spellings() -> None:
     error = refusal('{"dataset_ids":["a"],"datasetIds":["b"]}', service_pb2.DeleteDatasetsRequest())
     assert "dataset_ids is given twice" in error.details
@@ -175,7 +180,9 @@ def test_both_base64_alphabets_are_read(text: str) -> None:
     assert message.inputs[0].data.image.base64 == b"\xfb\xff\xbf"
 
 
-@pytest.mark.parametrize("value", ["99999999", '"NOT_A_NAME"', "1.5", "true", "-7"])
+@pytest.mark.parametrize(
+    "value", ["99999999", '"NOT_A_NAME"', "1.5", "true", "-7", '"--5"', '"-"', f'"{"9" * 5000}"', '"٥"']
+)
 def test_bad_C16_unknown_enum(value: str) -> None:
     error = refusal(f'{{"visibility":{{"gettable":{value}}}}}', resources_pb2.Model())
     assert "visibility.gettable" in error.details and "PRIVATE" in error.details

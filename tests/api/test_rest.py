@@ -152,7 +152,9 @@ def test_bad_C9_contradictory_lengths(server: Running, headers: str) -> None:
 def test_gzip_bodies_are_read(server: Running) -> None:
     body = gzip.compress(b'{"model":{"id":"m"}}')
     assert server.ask("POST", f"{APP}/models", body, {"Content-Encoding": "gzip"}).json["model"]["id"] == "m"
-    assert server.ask("POST", f"{APP}/models", b"no gzip", {"Content-Encoding": "gzip"}).status == 400
+    assert server.ask("GET", f"{APP}/models", None, {"Content-Encoding": "gzip"}).status == 200
+    for bad in (b"no gzip", body[:-1], body[:20], body + b"x", body + body):
+        assert server.ask("POST", f"{APP}/models", bad, {"Content-Encoding": "gzip"}).status == 400
     assert server.ask("POST", f"{APP}/models", b"{}", {"Content-Encoding": "br"}).status == 400
 
 

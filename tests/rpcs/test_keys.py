@@ -64,6 +64,7 @@ def test_a_key_of_one_app(ctx: Context, in_app: App) -> None:
         ({"scopes": ["Models_get"]}, "near: .*Models_Get"),
         ({"scopes": ["undef"]}, "no scope"),
         ({"expires_at": Timestamp(seconds=1)}, "in the past"),
+        ({"expires_at": Timestamp(seconds=253_402_300_800)}, "after the year 9999"),
         ({"type": "password"}, "password"),
         ({"type": "app_specific_key"}, "exactly one"),
         ({"endpoints": ["/x"]}, "endpoints is not served"),

@@ -227,7 +227,12 @@ def test_bad_B14_ranks(filled: Context, rank: dict[str, Any], kind: type[Luthier
 
 @pytest.mark.parametrize(
     ("search", "says"),
-    [({"algorithm": "magic"}, "nearest_neighbor"), ({"min_value": 2}, "0 to 1"), ({"min_value": "NaN"}, "0 to 1")],
+    [
+        ({"algorithm": "magic"}, "nearest_neighbor"),
+        ({"metric": 3}, "metric is 3"),
+        ({"min_value": 2}, "0 to 1"),
+        ({"min_value": "NaN"}, "0 to 1"),
+    ],
 )
 def test_bad_B14_how_to_rank(filled: Context, search: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):

@@ -106,6 +106,7 @@ G8 += [
     "http://ho\0st/",
 ]
 G8 += ["http://host%00/", "http://\u2100.example/", "http://" + "a" * 9000]
+G8 += ["http://host/" + "\u00e4" * 5000]  # longer than a URL may be once it is percent-encoded
 
 
 @pytest.mark.parametrize("url", G8)
