@@ -16,9 +16,10 @@ class Plan:
 
     `learns_concepts`: from what inputs are labelled with; else from the inputs alone, and a request names no concept.
     `learns_regions`: from labelled parts of inputs. One concept is enough then, and what is not labelled is background.
-    `metrics`: of validation, by which the best epoch can be chosen.
+    `metrics`: of validation, by which the best epoch can be chosen. `most_concepts`: that one model can tell apart.
     """
 
+    most_concepts: ClassVar[int] = 2**31  # no bound but the platform's
     learns_concepts: ClassVar[bool] = True
     learns_regions: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = ()
@@ -168,6 +169,8 @@ class DetectionPlan(RegionPlan):
 @dataclass(frozen=True)
 class SegmentationPlan(RegionPlan):
     """Plan of the family that says of every pixel what it shows."""
+
+    most_concepts: ClassVar[int] = 254  # a pixel's class is a byte; one is the background, one means unknown
 
     dropout: float = 0.0  # share of the maps that the layer that maps to concepts does without
     body: str = ""  # where the network takes one of several

@@ -69,8 +69,8 @@ def read(
             f"train_info.params.replay_percent is {replay:g}, but there is no training whose data could be mixed in: "
             "name it in train_info.resume_from_model, or leave replay_percent out"
         )
-    most = ctx.settings.max_concepts_per_model
     plan = template.plan_for(values)
+    most = min(ctx.settings.max_concepts_per_model, plan.most_concepts)
     if plan.learns_concepts:
         concepts = training_data.concepts_of(connection, model, sent.output_info.data.concepts, most)
     else:

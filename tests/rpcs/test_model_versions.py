@@ -289,6 +289,13 @@ def test_bad_E10_too_many_concepts(ready: Context) -> None:
     refused(few, training(), InvalidTrainingParams, "at most 1")
 
 
+def test_bad_E10_more_concepts_than_a_mask_has_numbers_for(ctx: Context) -> None:
+    make_model(ctx, "outlines", "visual-segmenter")
+    asked = training("luthier_tiny_segmenter", tuple(f"concept-{number}" for number in range(255)))
+    with pytest.raises(InvalidTrainingParams, match="holds 255 concepts; at most 254 are allowed"):
+        post(ctx, asked, "outlines")
+
+
 def test_bad_I8_the_queue_of_one_user_is_limited(ready: Context) -> None:
     narrow = with_settings(ready, queued_jobs_per_user=2)
     ids = {post(narrow, training()).model_version.id for _ in range(2)}
