@@ -26,23 +26,13 @@ class ReverseDistillation(AnomalyNetwork):
     """
 
     def __init__(self, body: Body, plan: AnomalyPlan) -> None:
-        super().__init__(plan)
-        self.body = body
+        super().__init__(body, plan)
         self.student = nn.ModuleDict({"bottleneck": Bottleneck(body.channels), "decoder": Decoder(body.channels)})
         if plan.alike:
             self.student["level"] = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in body.channels)
 
     def get_classifier(self) -> nn.Module:
         return self.student
-
-    def freeze(self) -> None:
-        self.body.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "ReverseDistillation":
-        """The teacher never changes, not even its statistics."""
-        super().train(mode)
-        self.body.eval()
-        return self
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The maps of the scales add up; the score is the greatest value of their sum."""

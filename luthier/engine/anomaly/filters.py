@@ -34,6 +34,10 @@ class FilterBank(Body):
         self.register_buffer("small", _gaussian(1.0, 5).view(1, 1, 5, 5), persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        with torch.autocast(images.device.type, enabled=False):  # a faint edge is the difference of two near numbers
+            return [self._responses(images.float())]
+
+    def _responses(self, images: Tensor) -> Tensor:
         grey = (images * images.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
         shape = images.shape[2] // self.strides[0], images.shape[3] // self.strides[0]
         found = [functional.adaptive_avg_pool2d(images, shape)]
@@ -43,7 +47,7 @@ class FilterBank(Body):
             margin = SIDE // 2
             responses = functional.conv2d(functional.pad(grey, (margin,) * 4, mode="reflect"), self.kernels).abs()
             found.append(_at(responses, shape))
-        return [torch.cat(found, 1)]
+        return torch.cat(found, 1)
 
     def stages(self) -> list[list[nn.Module]]:
         return []

@@ -79,8 +79,8 @@ class PixelCounts:
         self.regions = 0
 
     def add(self, scores: torch.Tensor, inside: torch.Tensor) -> None:
-        """Scores of at least 0, float32 (H, W); `inside`, booleans (H, W), where the picture is anomalous."""
-        bins = scores.clamp(min=0).contiguous().view(torch.int32).numpy() >> DROPPED_BITS
+        """Scores of at least 0, (H, W); `inside`, booleans (H, W), where the picture is anomalous."""
+        bins = scores.float().clamp(min=0).contiguous().view(torch.int32).numpy() >> DROPPED_BITS
         truth = inside.numpy()
         self.good += np.bincount(bins[~truth], minlength=BINS)
         if not truth.any():

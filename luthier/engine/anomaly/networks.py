@@ -18,14 +18,25 @@ Tensor = torch.Tensor
 
 
 class AnomalyNetwork(nn.Module):
-    """`limits` holds threshold and steepness of scores, then of maps: what `thresholds` makes values 0..1 of."""
+    """`limits` holds threshold and steepness of scores, then of maps: what `thresholds` makes values 0..1 of.
+
+    The `body` never changes, not even its statistics: what was seen once must look the same for ever.
+    """
 
     limits: Tensor
 
-    def __init__(self, plan: AnomalyPlan) -> None:
+    def __init__(self, body: Body, plan: AnomalyPlan) -> None:
         super().__init__()
-        self.plan = plan
+        self.body, self.plan = body, plan
         self.register_buffer("limits", torch.ones(2, 2))
+
+    def freeze(self) -> None:
+        self.body.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "AnomalyNetwork":
+        super().train(mode)
+        self.body.eval()
+        return self
 
     def loss(self, images: Tensor) -> Tensor:
         """Of good pictures, a scalar; one without a gradient says that the network has only looked at them."""
@@ -47,10 +58,11 @@ class AnomalyNetwork(nn.Module):
         return {}
 
     def finished(self, maps: Tensor) -> Tensor:
-        """(B, 1, h, w) at the size of the pictures, blurred."""
+        """(B, 1, h, w) to float32 (B, S, S), at the size of the pictures, blurred."""
         side = self.plan.image_size
-        large = functional.interpolate(maps.float(), size=(side, side), mode="bilinear", align_corners=False)
-        return blurred(large, self.plan.smoothing)[:, 0]
+        with torch.autocast(maps.device.type, enabled=False):  # bfloat16 has 128 steps to the next power of 2
+            large = functional.interpolate(maps.float(), size=(side, side), mode="bilinear", align_corners=False)
+            return blurred(large, self.plan.smoothing)[:, 0]
 
 
 def frozen_body(name: str, plan: AnomalyPlan, weights_folder: str, weights: str) -> Body:
@@ -59,9 +71,7 @@ def frozen_body(name: str, plan: AnomalyPlan, weights_folder: str, weights: str)
         body: Body = FilterBank(plan.strides)
     else:
         body = body_of(name.partition(".")[0], plan.strides, weights_folder, weights, 0, still_norms=False)
-    for parameter in body.parameters():
-        parameter.requires_grad_(False)
-    return body
+    return body.requires_grad_(False)
 
 
 def blurred(maps: Tensor, deviation: float) -> Tensor:

@@ -37,8 +37,8 @@ class PatchCore(AnomalyNetwork):
     level: Tensor
 
     def __init__(self, body: Body, plan: AnomalyPlan, seed: int) -> None:
-        super().__init__(plan)
-        self.body, self.seed = body, seed
+        super().__init__(body, plan)
+        self.seed = seed
         self.nothing = nn.Identity()  # what a head is in other networks
         width = sum(body.channels)
         self.register_buffer("memory", torch.zeros(0, width))
@@ -63,14 +63,18 @@ class PatchCore(AnomalyNetwork):
         maps = patches.new_zeros(len(images), height, width)
         scores = patches.new_zeros(len(images))
         if len(self.memory):
-            known, patches = self._levelled(self.memory), self._levelled(patches)
-            distances, nearest = _nearest(patches, known)
+            with torch.autocast(images.device.type, enabled=False):  # a distance is what is left of far larger numbers
+                distances, scores = self._distances(patches, len(images))
             maps = distances.view(len(images), height, width)
-            strangest = distances.view(len(images), -1).argmax(1) + torch.arange(
-                0, len(distances), height * width, device=images.device
-            )
-            scores = self._weighed(patches[strangest], distances[strangest], nearest[strangest], known)
         return scores, self.finished(maps.unsqueeze(1))
+
+    def _distances(self, patches: Tensor, images: int) -> tuple[Tensor, Tensor]:
+        """Of each patch (N,) to the memory; and of them the score of each picture (images,)."""
+        known, patches = self._levelled(self.memory), self._levelled(patches)
+        distances, nearest = _nearest(patches, known)
+        first = torch.arange(0, len(distances), len(distances) // images, device=distances.device)
+        strangest = distances.view(images, -1).argmax(1) + first
+        return distances, self._weighed(patches[strangest], distances[strangest], nearest[strangest], known)
 
     @torch.no_grad()
     def loss(self, images: Tensor) -> Tensor:
