@@ -100,6 +100,11 @@ def training_mode(network: nn.Module, plan: Plan, epoch: int) -> None:
     network.train()
     stages = stages_of(network)
     first = stages.count - learning_stages(plan, stages.count, epoch)
-    for name, module in network.named_modules():
-        if stages.of_module.get(name, stages.count) < first:
-            module.training = False
+    modules = dict(network.named_modules())
+    awake: set[str] = set()  # what learns, and all that holds any of it: a detector may make its targets in training
+    for name in modules:
+        if stages.of_module.get(name, stages.count) >= first:
+            parts = name.split(".")
+            awake |= {".".join(parts[:length]) for length in range(len(parts) + 1)}
+    for name in modules.keys() - awake:
+        modules[name].training = False

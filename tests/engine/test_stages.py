@@ -55,6 +55,14 @@ def test_frozen_batch_norms_keep_their_statistics(trained: str) -> None:
     assert graded == ({"head"} if trained == "head" else {"stage3", "head"})
 
 
+def test_a_module_is_in_training_mode_as_long_as_anything_in_it_learns() -> None:
+    network = backbones.create("timm/resnet10t", 3, 32)
+    training_mode(network, plan(trainable_layers="last_1"), 0)
+    mode = {name: module.training for name, module in network.named_modules()}
+    assert mode[""] and mode["layer4"] and mode["layer4.0.bn1"] and mode["fc"]
+    assert not any(mode[name] for name in ("conv1", "bn1", "layer1", "layer3", "layer3.0.bn1"))
+
+
 @pytest.mark.parametrize(
     ("name", "count", "first", "last"),
     [

@@ -117,6 +117,27 @@ def test_the_body_has_five_stages_and_constants_are_not_learnt(name: str) -> Non
     assert {stages.of_parameter(name) for name in learnt} == {3, 4, 5}
 
 
+@pytest.mark.parametrize("trained", ["head", "last_2", "all"])
+@pytest.mark.parametrize("name", TINY)
+def test_noisy_copies_of_the_labelled_boxes_are_learnt_from_whatever_is_frozen(name: str, trained: str) -> None:
+    network = QueryDetector(TINY[name](3))
+    training_mode(network, replace(PLAN, trainable_layers=trained), 0)
+    noisy = []
+    network.model.register_forward_hook(lambda module, given, said: noisy.append(said.denoising_meta_values))
+    target = Target(torch.tensor([[10.0, 10, 40, 40]]), torch.tensor([1]))
+    assert network.loss(torch.rand(1, 3, 64, 96), [target]).isfinite()
+    assert noisy[0] is not None
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_boxes_are_refined_in_float32_where_the_network_computes_in_bfloat16(name: str) -> None:
+    network = QueryDetector(TINY[name](3)).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        said = network.model(pixel_values=torch.rand(1, 3, 64, 96))
+    for boxes in (said.enc_topk_bboxes, said.intermediate_reference_points):
+        assert boxes.dtype == torch.float32 and not torch.equal(boxes, boxes.bfloat16().float())
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_a_batch_of_background_alone_has_a_loss_and_values_that_are_not_finite_give_one_that_is_not(name: str) -> None:
     torch.manual_seed(1)

@@ -51,16 +51,18 @@ class FasterRCNN(Detector):
         wanted = [{"boxes": target.boxes, "labels": target.concepts + 1} for target in targets]
         sizes = [(images.shape[2], images.shape[3])] * len(images)
         maps = self._maps(images)
-        regions, losses = self.rpn(ImageList(images, sizes), maps, wanted)
-        _, more = self.roi_heads(maps, regions, sizes, wanted)
-        total: Tensor = sum(value.float() for value in (*losses.values(), *more.values()))
+        with _in_float32(images):
+            regions, losses = self.rpn(ImageList(images, sizes), maps, wanted)
+            _, more = self.roi_heads(maps, regions, sizes, wanted)
+        total: Tensor = sum((*losses.values(), *more.values()))
         return total
 
     def detect(self, images: Tensor, sizes: list[tuple[int, int]]) -> list[Found]:
         maps = self._maps(images)
-        regions, _ = self.rpn(ImageList(images, sizes), maps)
-        found, _ = self.roi_heads(maps, regions, sizes)
-        return [Found(one["boxes"].float(), one["scores"].float(), one["labels"] - 1) for one in found]
+        with _in_float32(images):
+            regions, _ = self.rpn(ImageList(images, sizes), maps)
+            found, _ = self.roi_heads(maps, regions, sizes)
+        return [Found(one["boxes"], one["scores"], one["labels"] - 1) for one in found]
 
     def concept_rows(self, classes: int) -> dict[str, Rows]:
         """The first class is the background; boxes have four rows a class."""
@@ -72,10 +74,15 @@ class FasterRCNN(Detector):
         return found
 
     def _maps(self, images: Tensor) -> dict[str, Tensor]:
-        """By the names that the regions' pooling knows; the coarsest is for the first stage only."""
-        maps = self.pyramid(self.body(images))
+        """float32, by the names that the regions' pooling knows; the coarsest is for the first stage only."""
+        maps = [one.float() for one in self.pyramid(self.body(images))]
         named = {str(level): one for level, one in enumerate(maps)}
         return {**named, "pool": nn.functional.max_pool2d(maps[-1], 1, 2, 0)}
+
+
+def _in_float32(images: Tensor) -> torch.autocast:
+    """torchvision computes boxes in the maps' precision, and bfloat16 knows only every fourth pixel from 512 on."""
+    return torch.autocast(images.device.type, enabled=False)
 
 
 class _Maps(nn.Module):

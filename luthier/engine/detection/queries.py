@@ -93,6 +93,8 @@ class QueryDetector(Detector):
         self.config = config
         self.still_norms = still_norms
         self.model = _random(whole, config) if tensors is None else _loaded(whole, config, tensors)
+        for projection in self.model.get_submodule("decoder_input_proj").children():
+            projection.register_forward_hook(_in_float32)
 
     def get_classifier(self) -> nn.Module:
         return nn.ModuleList(part for name, part in self.model.named_children() if name != "backbone")
@@ -172,6 +174,11 @@ def _sides(images: Tensor) -> Tensor:
     """Width, height, width, height: boxes within the network are shares of the padded picture."""
     height, width = images.shape[2:]
     return torch.tensor([width, height, width, height], device=images.device, dtype=torch.float32)
+
+
+def _in_float32(module: nn.Module, given: tuple[Tensor, ...], maps: Tensor) -> Tensor:
+    """The library refines boxes in the precision of the maps; bfloat16 has 128 places in half a picture."""
+    return maps.float()
 
 
 def _kind_of(config: Any) -> tuple[Any, Callable[..., Any]]:
