@@ -31,6 +31,16 @@ class Projection(nn.Sequential):
         return features
 
 
+class VectorNorm(nn.BatchNorm1d):
+    """Of a single vector, whose own variance would be 0, by the statistics of all that were seen before."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        if self.training and len(vectors) == 1:
+            mean, variance = self.running_mean, self.running_var
+            return functional.batch_norm(vectors, mean, variance, self.weight, self.bias, eps=self.eps)
+        return super().forward(vectors)
+
+
 class Embedder(nn.Module):
     """Images (B, 3, S, S) to vectors (B, D) of length 1. D is the plan's, or the body's own where that is 0."""
 
@@ -42,7 +52,7 @@ class Embedder(nn.Module):
         width = plan.head_hidden_width if plan.head_hidden_layers else width
         size = plan.embedding_size or width
         if plan.embedding_size:
-            project.extend([nn.Linear(width, size, bias=False), nn.BatchNorm1d(size)])
+            project.extend([nn.Linear(width, size, bias=False), VectorNorm(size)])
         self.head = nn.ModuleDict({"project": project, "concepts": nn.Linear(size, classes, bias=not plan.margin)})
         self.margin, self.scale = plan.margin, plan.scale
 
@@ -70,7 +80,9 @@ class Embedder(nn.Module):
         if not self.margin:
             plain: Tensor = concepts(self.head["project"](features))
             return plain
-        cosines = functional.linear(self.vectors(features), functional.normalize(concepts.weight.float(), dim=1))
+        vectors = self.vectors(features)
+        with torch.autocast(vectors.device.type, enabled=False):  # bfloat16 has no number between 0.992 and 0.996
+            cosines = functional.linear(vectors, functional.normalize(concepts.weight.float(), dim=1))
         if targets is not None:
             angles = cosines.clamp(-1 + 1e-6, 1 - 1e-6).acos()
             # beyond pi - margin the cosine would rise again: there a straight line goes on downwards

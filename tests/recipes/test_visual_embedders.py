@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from luthier.catalog.model_type import find_template, templates_of
 from luthier.catalog.template import Template
 from luthier.engine import checkpoint
+from luthier.engine.embedder import Embedder, VectorNorm
 from luthier.engine.predict import Predictor
 from luthier.engine.recipe import recipe_for
 from luthier.engine.retrieval import RetrievalJudge
@@ -19,6 +21,7 @@ from tests.engine.runs import Pictures, finished, make_run, spec_of, train_here
 TEMPLATES = [template for template in templates_of("visual-embedder") if not template.cannot_train]
 SMALL = {"timm/resnet101": "timm/resnet10t", "timm/resnext50_32x4d": "timm/resnet10t"}
 LABELS = ("3", "5")
+MARGIN = "Clarifai_ResNet_AngularMargin"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,26 @@ def test_vectors_have_length_one(pair: Pictures, tmp_path: Path) -> None:
     assert [np.linalg.norm(one["embedding"]) for one in outputs] == pytest.approx([1, 1, 1], abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["Clarifai_ResNet_AngularMargin", "Clarifai_ResNext"])
+def test_a_batch_of_one_is_levelled_by_what_was_seen_before(pair: Pictures, tmp_path: Path) -> None:
+    spec = small_spec(find_template("visual-embedder", MARGIN), batch_size=1, image_size=64, mutually_exclusive=True)
+    run = make_run(tmp_path / "run", pair[:3], spec, splits=("train",))
+    assert finished(train_here(run)).step == 3
+    norm = VectorNorm(4).train()
+    norm(torch.tensor([[0.0], [2.0]]).expand(2, 4))  # moves the mean from 0 to 0.1, the variance from 1 to 1.1
+    torch.testing.assert_close(norm(torch.full((1, 4), 1.1)), torch.full((1, 4), 1 / 1.1**0.5))
+
+
+def test_angles_are_measured_in_float32_where_the_body_computes_in_bfloat16() -> None:
+    network = recipe_for(small_spec(find_template("visual-embedder", MARGIN))).build(pretrained=False).eval()
+    assert isinstance(network, Embedder)
+    features = torch.randn(5, network.head["project"][0].in_features)  # type: ignore[index]
+    with torch.autocast("cpu", torch.bfloat16):
+        vectors, logits = network.vectors(features), network.logits(features)
+    ways = functional.normalize(network.head["concepts"].weight, dim=1)  # type: ignore[arg-type]
+    torch.testing.assert_close(logits, network.scale * vectors @ ways.T, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", [MARGIN, "Clarifai_ResNext"])
 def test_overfits_16_digits(name: str, pair: Pictures, tmp_path: Path) -> None:
     plan = {
         "epochs": 16, "batch_size": 16, "optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.0,
