@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from luthier.catalog.plan import ImagePlan, PicturePlan
-from luthier.engine.colours import jitter
+from luthier.engine.colours import jitter, within
 from luthier.engine.random_augment import random_augment
 
 Tensor = torch.Tensor
@@ -46,9 +46,9 @@ def move(images: Tensor, plan: ImagePlan, generator: torch.Generator) -> Tensor:
         ratio = torch.ones(count)
     width, height = (area.sqrt() * ratio).clamp(max=1), (area.sqrt() / ratio).clamp(max=1)
     shift = 2 * plan.shift_fraction
-    x = _within(count, generator) * (1 - width + shift)
-    y = _within(count, generator) * (1 - height + shift)
-    angle = _within(count, generator) * math.radians(plan.rotate_degrees)
+    x = within((count,), generator) * (1 - width + shift)
+    y = within((count,), generator) * (1 - height + shift)
+    angle = within((count,), generator) * math.radians(plan.rotate_degrees)
     return resample(images, affine(angle, width, height, x, y))
 
 
@@ -70,7 +70,7 @@ def erase(images: Tensor, plan: ImagePlan, generator: torch.Generator) -> Tensor
     count = len(images)
     chosen = torch.rand(count, generator=generator) < plan.erase_probability
     area = 0.02 + 0.31 * torch.rand(count, generator=generator)
-    ratio = torch.exp(_within(count, generator) * math.log(1 / 0.3)).sqrt()
+    ratio = torch.exp(within((count,), generator) * math.log(1 / 0.3)).sqrt()
     masks = _rectangles(images.shape, area.sqrt() * ratio, area.sqrt() / ratio, generator)
     masks = (masks & chosen.view(-1, 1, 1, 1)).to(images.device)
     colour = torch.tensor(plan.mean, device=images.device).view(1, 3, 1, 1) * 255
@@ -130,8 +130,3 @@ def _beta(alpha: float, generator: torch.Generator) -> float:
     concentrations = torch.full((2,), alpha, dtype=torch.float64)
     first, second = torch._standard_gamma(concentrations, generator=generator).tolist()
     return float(first / (first + second)) if first + second > 0 else 0.5
-
-
-def _within(shape: int | tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Evenly from -1 to 1."""
-    return torch.rand(shape, generator=generator) * 2 - 1

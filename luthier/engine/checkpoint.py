@@ -125,6 +125,14 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
         raise CorruptFile(f"{file}: {error}") from error
 
 
+def load_exactly(network: torch.nn.Module, tensors: Tensors) -> None:
+    """Raises CorruptFile unless names and shapes are those of the network."""
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise CorruptFile(f"the checkpoint is of another network: {error}") from error
+
+
 def remove_old(checkpoints: Path) -> None:
     for folder in sorted(checkpoints.glob("step-*"))[:-KEPT]:
         shutil.rmtree(folder)

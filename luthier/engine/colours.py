@@ -1,6 +1,10 @@
-"""Random changes to the colours of pictures, which move nothing. Next: `random_augment`, whose are stronger."""
+"""Colours of pictures: the scale that networks take them at, and random changes, which move nothing.
+
+Next: `random_augment`, whose changes are stronger.
+"""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -9,6 +13,15 @@ from luthier.engine.random_augment import COLOUR_OPERATIONS, random_augment
 
 Tensor = torch.Tensor
 YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))  # of RGB; rows are luma and chroma
+
+
+def normalised(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """uint8 or float 0..255 (B, 3, H, W) to what a network takes, float32, channels innermost.
+
+    `mean` and `std` are of each channel, in the range 0..1.
+    """
+    middle, spread = (torch.tensor(one, device=images.device).view(1, 3, 1, 1) * 255 for one in (mean, std))
+    return ((images.float() - middle) / spread).contiguous(memory_format=torch.channels_last)
 
 
 def repaint(images: Tensor, plan: PicturePlan, generator: torch.Generator) -> Tensor:
@@ -22,10 +35,10 @@ def jitter(images: Tensor, plan: PicturePlan, generator: torch.Generator) -> Ten
     """(B, 3, H, W) in 0..255; each of brightness, contrast and saturation by a factor around 1, the hue by an angle."""
     amounts = [plan.color_jitter + plan.brightness_jitter, plan.color_jitter + plan.contrast_jitter, plan.color_jitter]
     if any(amounts):
-        factors = (1 + torch.tensor(amounts).view(3, 1) * _within((3, len(images)), generator)).clamp(min=0)
+        factors = (1 + torch.tensor(amounts).view(3, 1) * within((3, len(images)), generator)).clamp(min=0)
         images = _graded(images.float(), factors.to(images.device).view(3, -1, 1, 1, 1))
     if plan.hue_jitter:
-        angles = 2 * math.pi * plan.hue_jitter * _within((len(images),), generator)
+        angles = 2 * math.pi * plan.hue_jitter * within((len(images),), generator)
         images = turned(images.float(), angles.to(images.device))
     return images
 
@@ -55,6 +68,6 @@ def grey(images: Tensor) -> Tensor:
     return (images * weights).sum(1, keepdim=True)
 
 
-def _within(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+def within(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Evenly from -1 to 1."""
     return torch.rand(shape, generator=generator) * 2 - 1

@@ -18,8 +18,8 @@ from torch import nn
 from luthier.engine import checkpoint, loading
 from luthier.engine.devices import Device, choose
 from luthier.engine.feature_cache import FeatureCache
-from luthier.engine.recipe import Batch, Judge, Recipe, Scores, recipe_for
-from luthier.engine.session import Session, load_exactly
+from luthier.engine.recipe import Batch, Judge, Recipe, Scores, examples_in, recipe_for
+from luthier.engine.session import Session
 from luthier.errors import InvalidRequest, LuthierError, TrainingFailed
 from luthier.runs.manifest import SPLITS
 from luthier.runs.run import RunFolder, RunSpec
@@ -75,7 +75,7 @@ def show_all(judge: Judge, recipe: Recipe, network: nn.Module, device: Device, b
             if not all_finite(predicted):
                 raise TrainingFailed(NOT_FINITE)
             judge.add(predicted, batch)
-            examples += len(next(iter(batch.values())))
+            examples += examples_in(recipe, batch)
     return examples
 
 
@@ -108,7 +108,7 @@ def load_served(spec: RunSpec, folder: Path, device: Device) -> tuple[Recipe, nn
     checkpoint.verify(folder)
     recipe = recipe_for(spec)
     network = device.placed(recipe.build(pretrained=False))
-    load_exactly(network, checkpoint.read_tensors(folder / checkpoint.MODEL))
+    checkpoint.load_exactly(network, checkpoint.read_tensors(folder / checkpoint.MODEL))
     return recipe, network.eval()
 
 

@@ -3,13 +3,13 @@
 Called at the end of a training that started from another run (`spec.resume_from`). Next: `evaluate`.
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from luthier.data.replay import key_of
 from luthier.engine import loading
 from luthier.engine.devices import out_of_memory
 from luthier.engine.evaluate import Judged, judge_split, load_served
@@ -17,10 +17,10 @@ from luthier.engine.journal import table
 from luthier.engine.recipe import Recipe
 from luthier.engine.session import Session
 from luthier.errors import LuthierError, NoTrainingData
-from luthier.runs.manifest import Example, read_manifest, write_manifest
+from luthier.runs.manifest import read_manifest, write_manifest
 from luthier.runs.run import RunFolder, RunSpec
 
-SCORES = ("f1", "ap", "iou", "recall_at_1")  # a concept's score is the first of these that its row has
+SCORES = ("f1", "ap", "iou", "recall_at_1", "image_auroc")  # a concept's score is the first of these that its row has
 FELL = 0.02  # a fall of a score that is more than the noise of a test split
 LONGEST_LIST = 20
 
@@ -106,17 +106,13 @@ def _write_unseen(parent: RunFolder, run: RunFolder, to: Path) -> int:
     """The parent's test examples that have not been trained on since, as a manifest; how many there are."""
     if not parent.manifest_file.exists():
         return 0
-    seen = {_content(example) for example in read_manifest(run.manifest_file) if example.split == "train"}
+    seen = {key_of(example) for example in read_manifest(run.manifest_file) if example.split == "train"}
     kept = (
         example
         for example in read_manifest(parent.manifest_file)
-        if example.split == "test" and not example.invalid and _content(example) not in seen
+        if example.split == "test" and not example.invalid and key_of(example) not in seen
     )
     return write_manifest(to, kept)
-
-
-def _content(example: Example) -> str:
-    return example.blob or example.path or example.text or json.dumps([asdict(turn) for turn in example.messages])
 
 
 def _judged(session: Session, manifest: Path, spec: RunSpec, recipe: Recipe, network: nn.Module) -> Judged:

@@ -43,6 +43,10 @@ class Progress:
     epochs_without_better: int = 0
     halvings: int = 0  # of what is computed at once, as memory ran out
 
+    def forget_best(self) -> None:
+        """The weights that were best are lost: neither their epoch nor their metrics are those of what is served."""
+        self.best_rank, self.best_epoch, self.best_metrics = [], 0, {}
+
 
 @dataclass
 class Timings:
@@ -54,7 +58,6 @@ class Timings:
     validation: float = 0.0
     checkpoints: float = 0.0
     last_checkpoint: float = 0.0
-    examples: int = 0
 
     def steady_step(self) -> float:
         """Median of a step, the first three left out where there are enough."""
@@ -176,9 +179,10 @@ class Session:
         folder = self.run.checkpoints / "best"
         try:
             checkpoint.verify(folder)
-            load_exactly(self.served, checkpoint.read_tensors(folder / checkpoint.MODEL))
+            checkpoint.load_exactly(self.served, checkpoint.read_tensors(folder / checkpoint.MODEL))
         except CorruptFile as error:
             self.log(f"The best checkpoint cannot be used, the last weights take its place. {error}")
+            self.progress.forget_best()
             self.remember_best()
             self.save_best()
 
@@ -219,9 +223,9 @@ class Session:
         folder, state = found
         if state["spec_sha256"] != spec_hash(self.spec):
             raise TrainingFailed(f"{folder} was made with another run.json; start anew in an empty run folder")
-        load_exactly(self.network, checkpoint.read_tensors(folder / checkpoint.MODEL))
+        checkpoint.load_exactly(self.network, checkpoint.read_tensors(folder / checkpoint.MODEL))
         if self.average is not None:
-            load_exactly(self.average, checkpoint.read_tensors(folder / checkpoint.AVERAGE))
+            checkpoint.load_exactly(self.average, checkpoint.read_tensors(folder / checkpoint.AVERAGE))
         optimizer_tensors = checkpoint.read_tensors(folder / checkpoint.OPTIMIZER)
         checkpoint.restore_optimizer(self.network, self.optimizer, optimizer_tensors)
         self.progress = Progress(**state["progress"])
@@ -242,7 +246,7 @@ class Session:
             checkpoint.verify(self.run.checkpoints / "best")
         except CorruptFile as error:
             self.log(f"The best checkpoint is lost, the next validation sets a new one. {error}")
-            self.progress.best_rank = []
+            self.progress.forget_best()
 
     def _relative(self, folder: Path) -> str:
         return str(folder.relative_to(self.run.path))
@@ -287,14 +291,6 @@ def build_network(recipe: Recipe, spec: RunSpec, device: Device, log: Log) -> nn
     return device.placed(network)
 
 
-def load_exactly(network: nn.Module, tensors: Tensors) -> None:
-    """Raises CorruptFile unless names and shapes are those of the network."""
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise CorruptFile(f"the checkpoint is of another network: {error}") from error
-
-
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """average = decay x average + (1 - decay) x network; counters are copied.
 
@@ -320,7 +316,10 @@ def _start_from(network: nn.Module, folder: Path, spec: RunSpec, log: Log) -> No
     state = checkpoint.verify(folder)
     previous = [concept["id"] for concept in state["concepts"]]
     concepts = [concept.id for concept in spec.concepts]
-    found = backbones.load_previous(network, checkpoint.read_tensors(folder / checkpoint.MODEL), previous, concepts)
+    tensors = checkpoint.read_tensors(folder / checkpoint.MODEL)
+    if callable(make_room := getattr(network, "make_room", None)):  # data decided on the shapes of some tensors
+        make_room({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    found = backbones.load_previous(network, tensors, previous, concepts)
     if found.fresh:
         log(f"Starting from {folder}: its head has another shape, so this one learns anew; all else is carried over.")
     else:

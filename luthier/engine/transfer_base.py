@@ -20,7 +20,7 @@ from luthier.engine.recipe import Batch, Encoded
 from luthier.engine.recipes.image_embedding import ImageEmbedding
 from luthier.engine.text_embedder import TextEmbedding
 from luthier.engine.vector_file import VectorFile
-from luthier.errors import CorruptFile, InvalidTrainingParams, shown
+from luthier.errors import InvalidTrainingParams, shown
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
 
@@ -128,7 +128,7 @@ class TransferBase:
         source = self._folder if self._folder.exists() else Path(self.spec.resume_from or self._folder)
         if source.exists():
             checkpoint.verify(source)
-            load_exactly(network, checkpoint.read_tensors(source / checkpoint.MODEL))
+            checkpoint.load_exactly(network, checkpoint.read_tensors(source / checkpoint.MODEL))
         if source != self._folder or not self._folder.exists():
             state = {"run": self._run.run, "step": 0, "backbone": self.spec.backbone}
             tensors = {checkpoint.MODEL: network.state_dict()}
@@ -140,10 +140,3 @@ class TransferBase:
         decisive = [files[checkpoint.MODEL], self.spec.recipe, self.spec.plan, sorted(self.spec.assets.items())]
         decisive.append(self.spec.text_preparation)
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def load_exactly(network: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise CorruptFile(f"the embedder's checkpoint is of another network: {error}") from error

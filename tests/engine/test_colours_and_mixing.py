@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from luthier.catalog.plan import DetectionPlan, PicturePlan, SegmentationPlan
-from luthier.engine.colours import grey, jitter, repaint, turned
+from luthier.engine.colours import grey, jitter, normalised, repaint, turned
 from luthier.engine.region_mixing import mixed_boxes, mixed_classes
 
 JITTERS = ("color_jitter", "brightness_jitter", "contrast_jitter", "hue_jitter", "random_augment")
@@ -37,8 +37,15 @@ def test_each_changes_colours_by_the_generator_alone_and_moves_nothing(name: str
 
 
 def test_left_alone_pictures_stay_bytes() -> None:
-    assert repaint(pictures(), plan(), dice()) is not None
-    assert torch.equal(repaint(pictures(), plan(), dice()), pictures())
+    left = repaint(pictures(), plan(), dice())
+    assert left.dtype == torch.uint8 and torch.equal(left, pictures())
+
+
+def test_normalised_pictures_have_the_mean_and_the_spread_of_each_channel_taken_off() -> None:
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 4, 4)
+    found = normalised(images, (0.5, 0.2, 0.0), (0.25, 0.1, 0.5))
+    assert found[1, :, 2, 3].tolist() == pytest.approx([-2, 0, 2], abs=1e-6)
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_brightness_scales_and_contrast_keeps_the_mean() -> None:

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from luthier.data.replay import with_replay
+from luthier.engine.anomaly.judge import AnomalyJudge
+from luthier.engine.evaluate import Judged
+from luthier.engine.forgetting import SCORES, compare
+from luthier.engine.recipe import Scores
 from luthier.errors import CorruptFile
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunFolder
@@ -78,3 +83,21 @@ def test_a_trained_model_is_not_lost_where_the_parent_is_gone(
     finished(train_here(second))
     assert "forgetting" not in second.report()
     assert "forgot anything is unknown: the checkpoint holds no manifest.json" in second.log_file.read_text()
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_each_family_has_a_score_by_which_a_concept_is_compared(score: str) -> None:
+    before, after = (Judged(Scores({}, [{"id": "a", score: value}], ()), 9, 0.1) for value in (0.9, 0.5))
+    report = compare("first", before, after, 0)
+    assert report.per_concept == [{"id": "a", "before": 0.9, "after": 0.5}] and "Fell: a." in report.remedy
+
+
+def test_of_an_anomaly_it_is_the_auroc() -> None:
+    judge = AnomalyJudge(["good", "scratch"], [1])
+    masks = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    judge.add(
+        {"scores": torch.tensor([0.1, 0.9]), "values": torch.tensor([0.1, 0.9]), "maps": torch.rand(2, 4, 4)},
+        {"anomalous": torch.tensor([0, 1]), "carries": torch.tensor([[1, 0], [0, 1]]), "masks": masks},
+    )
+    judged = Judged(judge.scores(), 2, 0.1)
+    assert compare("first", judged, judged, 0).per_concept == [{"id": "scratch", "before": 1.0, "after": 1.0}]

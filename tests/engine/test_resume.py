@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from luthier.engine.session import open_session
 from luthier.runs.events import Checkpointed, Finished, Started, StepDone, Stopped
 from luthier.runs.run import RunFolder, RunSpec
 from tests.engine.runs import (
@@ -29,6 +30,12 @@ def spec(name: str, **plan: object) -> RunSpec:
     """All that is random: order, augmentation, mixing; a checkpoint nearly every step; averaged weights."""
     given = {"num_epochs": 4, "batch_size": 16, "rotate_degrees": 10, "random_augment": 3, "mixup_alpha": 0.2}
     return spec_of(name, given=given, plan={"checkpoint_seconds": 0.02, "ema_decay": 0.9, **plan})
+
+
+def damage(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
 
 
 def test_five_kills_end_with_the_same_bytes(digits: Pictures, tmp_path: Path) -> None:
@@ -127,14 +134,28 @@ def test_a_damaged_checkpoint_is_passed_over_and_logged(digits: Pictures, tmp_pa
     wait_for(run, Checkpointed, process, count=4)
     kill(process)
     newest = max(run.checkpoints.glob("step-*"))
-    data = bytearray((newest / "model.safetensors").read_bytes())
-    data[len(data) // 2] ^= 1
-    (newest / "model.safetensors").write_bytes(data)
+    damage(newest / "model.safetensors")
 
     events = train_here(run)
     finished(events)
     assert f"{newest / 'model.safetensors'} has changed since it was written" in run.log_file.read_text()
     assert hashes_of_weights(run) == hashes_of_weights(quiet)
+
+
+def test_where_the_best_weights_are_lost_no_report_claims_their_metrics(digits: Pictures, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", digits[:60], spec("a"))
+    finished(train_here(run))
+    assert run.report()["best_epoch"] > 0 and "val" in run.report()["metrics"]
+    session = open_session(run, print)
+    damage(run.checkpoints / "best" / "model.safetensors")
+    session.load_best()
+    session.data.close()
+    assert (session.progress.best_epoch, session.progress.best_rank, session.progress.best_metrics) == (0, [], {})
+
+    damage(run.checkpoints / "best" / "model.safetensors")  # which load_best has written anew
+    finished(train_here(run))
+    assert "The best checkpoint is lost" in run.log_file.read_text()
+    assert run.report()["best_epoch"] == 0 and run.report()["metrics"].keys() == {"test"}
 
 
 def test_saving_takes_a_small_share_of_short_epochs(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,20 @@ def test_trained_judged_served_and_gone_on_from(template: Template, tmp_path: Pa
     if "memory" in old:
         grown = checkpoint.read_tensors(again.checkpoints / "best" / checkpoint.MODEL)["memory"]
         assert len(grown) > len(old["memory"]) > 0
+    shutil.rmtree(run.path)  # what was gone on from may be deleted: the child is whole by itself
+    (answer,) = Predictor(again, again.checkpoints / "best").answer("image", [Path(found[0].path).read_bytes()])
+    assert "heatmap" in answer
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.id)
+def test_trains_where_the_body_computes_in_bfloat16(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("luthier.engine.devices.cpu_has_bfloat16", lambda: True)
+    run = prepare(tmp_path / "run", small_spec(template), pictures(tmp_path / "pictures"))
+    metrics = finished(train_here(run)).metrics
+    assert run.report()["precision"] == "bfloat16"
+    assert all(0 <= metrics[name] <= 1 for name in ("image_auroc", "pixel_auroc", "pro", "f1"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from luthier.catalog.template import Template
 from luthier.engine import checkpoint
 from luthier.engine.backbones import head_names
 from luthier.engine.detection import networks
+from luthier.engine.detection.detector import Target
 from luthier.engine.loading import Data
 from luthier.engine.recipe import recipe_for
 from luthier.errors import InvalidTrainingParams
@@ -95,7 +96,53 @@ def map50_as_trained(run: RunFolder) -> float:
     return judge.scores().metrics["map50"]
 
 
-@pytest.mark.parametrize("name", sorted({template.backbone for template in TEMPLATES}))
+BACKBONES = sorted({template.backbone for template in TEMPLATES})
+
+
+@pytest.mark.parametrize("name", sorted({SMALL.get(name, name) for name in BACKBONES}))
+def test_boxes_and_losses_are_float32_where_the_network_computes_in_bfloat16(name: str) -> None:
+    torch.manual_seed(0)
+    network = networks.build(name, 2, DetectionPlan(1, 1, 0.1, regions=32))
+    images = torch.rand(2, 3, 96, 128)
+    targets = [Target(torch.tensor([[10.3, 10.3, 60.7, 60.7]]), torch.tensor([1]))] * 2
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = network.train().loss(images, targets)
+        with torch.no_grad():
+            found = network.eval().detect(images, [(96, 128)] * 2)
+    assert loss.dtype == torch.float32 and loss.isfinite()
+    assert all(one.boxes.dtype == one.values.dtype == torch.float32 for one in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("small_faster_rcnn:timm/resnet10t", "rpn.anchor_generator"),
+        ("small_ssd:timm/resnet10t", "parts.anchor_generator"),
+    ],
+)
+def test_the_boxes_that_are_looked_at_first_are_not_rounded_to_bfloat16(name: str, part: str) -> None:
+    network = networks.build(name, 2, DetectionPlan(1, 1, 0.1, regions=32)).eval()
+    anchors: list[torch.Tensor] = []
+    network.get_submodule(part).register_forward_hook(lambda module, given, made: anchors.append(made[0]))
+    for rounded in (False, True):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            network.detect(torch.rand(1, 3, 96, 640), [(96, 640)])
+    assert torch.equal(*anchors)
+
+
+def test_regions_are_judged_in_float32_where_the_body_computes_in_bfloat16() -> None:
+    network = networks.build("small_faster_rcnn:timm/resnet10t", 2, DetectionPlan(1, 1, 0.1, regions=32))
+    said: list[torch.Tensor] = []
+    for part in ("rpn.head", "roi_heads.box_predictor"):
+        network.get_submodule(part).register_forward_hook(lambda module, given, made: said.append(made[1]))
+    target = Target(torch.tensor([[10.3, 10.3, 60.7, 60.7]]), torch.tensor([1]))
+    with torch.autocast("cpu", torch.bfloat16):
+        network.train().loss(torch.rand(1, 3, 96, 128), [target])
+    of_anchors, of_regions = said
+    assert of_anchors[0].dtype == of_regions.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", BACKBONES)
 def test_the_full_networks_can_be_built(name: str) -> None:
     with torch.device("meta"):
         network = networks.build(name, 3, DetectionPlan(1, 1, 0.1))
@@ -122,3 +169,24 @@ def test_labelled_pictures_without_a_box_are_left_out_and_bare_ones_are_backgrou
     recipe = recipe_for(small_spec(TEMPLATES[-1]))
     pointed = Example("pointed", "2" * 64, "train", path=found[0].path, regions=spot)
     assert len(recipe.encode(Path(found[0].path).read_bytes(), pointed)["boxes"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("regions", "boxed"),
+    [
+        ((Region("box", "disc", (0.1, 0.1, 0.5, 0.5)),), True),
+        ((Region("polygon", "disc", (0.1, 0.1, 0.5, 0.1, 0.5, 0.5)),), True),
+        ((Region("point", "disc", (0.5, 0.5)),), False),
+        ((Region("box", "disc", (0.5, 0.1, 0.5, 0.5)),), False),
+        ((Region("mask", "disc", runs=(4, 2, 8)),), False),
+        ((Region("box", "cross", (0.1, 0.1, 0.5, 0.5)), Region("point", "disc", (0.5, 0.5))), False),
+    ],
+    ids=["box", "polygon", "point", "box without width", "empty mask", "point beside a box"],
+)
+def test_what_no_box_can_be_made_of_is_not_taken_for_background(regions: tuple[Region, ...], boxed: bool) -> None:
+    recipe = recipe_for(small_spec(TEMPLATES[-1]))
+    for labels in ({}, {"disc": 1}):
+        example = Example("one", "0" * 64, "train", labels, regions=regions)
+        assert ("labelled disc, but no box" in recipe.unusable(example)) != boxed
+        assert ("disc" in recipe.concepts_in(example)) == boxed
+    assert not recipe.unusable(Example("bare", "0" * 64, "train", {"disc": 0}))

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from luthier.catalog.model_type import templates_of
 from luthier.catalog.template import Template
 from luthier.engine.evaluate import evaluate
 from luthier.engine.predict import Predictor
+from luthier.engine.recipe import recipe_for
 from luthier.engine.segmentation.masks import classes_of, pixels_of
+from luthier.errors import InvalidTrainingParams
 from luthier.runs.manifest import Example, Region
 from luthier.runs.prepare import prepare
-from luthier.runs.run import RunFolder, RunSpec
+from luthier.runs.run import RunConcept, RunFolder, RunSpec
 from tests.engine.runs import finished, spec_of, train_here
 from tests.recipes.scenes import CONCEPTS, HEIGHT, WIDTH, examples
 
@@ -81,3 +84,17 @@ def test_a_picture_with_boxes_alone_is_left_out(tmp_path: Path) -> None:
     finished(train_here(run))
     skipped = run.report()["skipped"]
     assert [row["id"] for row in skipped] == ["boxed"] and "no polygon and no mask" in skipped[0]["reason"]
+
+
+def test_more_concepts_than_a_byte_tells_apart_are_refused() -> None:
+    spec = small_spec(TEMPLATES[-1])
+    most = replace(spec, concepts=tuple(RunConcept(f"c{number}", "") for number in range(254)))
+    assert len(recipe_for(most).concept_ids) == 254
+    with pytest.raises(InvalidTrainingParams, match="has 255 concepts; a segmenter tells at most 254 apart"):
+        recipe_for(replace(most, concepts=(*most.concepts, RunConcept("one more", ""))))
+
+
+def test_a_region_without_area_is_not_taken_for_background() -> None:
+    recipe = recipe_for(small_spec(TEMPLATES[-1]))
+    empty = Example("empty", "0" * 64, "train", regions=(Region("mask", "disc", runs=(4, 2, 8)),))
+    assert "no polygon and no mask" in recipe.unusable(empty) and not recipe.concepts_in(empty)

@@ -3,10 +3,8 @@
 import base64
 import io
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
 from PIL import Image
 from torch import nn
@@ -14,16 +12,15 @@ from torch import nn
 from luthier.catalog.anomaly import AnomalyPlan, good_concepts
 from luthier.data.anomalies import is_anomalous
 from luthier.data.decode import decode
-from luthier.engine import checkpoint
 from luthier.engine.anomaly.distillation import ReverseDistillation
 from luthier.engine.anomaly.judge import UNKNOWN, AnomalyJudge
-from luthier.engine.anomaly.networks import AnomalyNetwork, anomaly_network, frozen_body
+from luthier.engine.anomaly.networks import anomaly_network, frozen_body
 from luthier.engine.anomaly.patchcore import PatchCore
 from luthier.engine.anomaly.thresholds import limit_of
+from luthier.engine.colours import normalised
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded, Look
 from luthier.engine.segmentation.masks import DRAWN, classes_of
-from luthier.errors import CorruptFile
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
 
@@ -46,21 +43,14 @@ class AnomalyHeatmap:
         pairs = [(concept.id, concept.name) for concept in spec.concepts]
         self.good = good_concepts(pairs, self.plan.good_concept)
         self.faults = {id: place for place, id in enumerate(self.concept_ids) if id not in self.good}
-        self.mean = torch.tensor(self.plan.mean).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(self.plan.std).view(1, 3, 1, 1) * 255
 
     def build(self, *, pretrained: bool) -> nn.Module:
         """Raises InvalidTrainingParams, MissingWeights and CorruptFile."""
         weights = self.spec.weights if pretrained else ""
         body = frozen_body(self.plan.body or self.spec.backbone, self.plan, self.spec.weights_folder, weights)
-        network: AnomalyNetwork
         if self.plan.method == "reverse_distillation":
-            network = ReverseDistillation(body, self.plan)
-        else:
-            network = PatchCore(body, self.plan, self.spec.seed)
-        if self.spec.resume_from:
-            network.make_room(_shapes_in(Path(self.spec.resume_from) / checkpoint.MODEL))
-        return network
+            return ReverseDistillation(body, self.plan)
+        return PatchCore(body, self.plan, self.spec.seed)
 
     def unusable(self, example: Example) -> str:
         anomalous = is_anomalous(example, self.good)
@@ -159,9 +149,7 @@ class AnomalyHeatmap:
         return AnomalyJudge(self.concept_ids, list(self.faults.values()))
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        device = images.device
-        scaled = (images.float() - self.mean.to(device)) / self.std.to(device)
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return normalised(images, self.plan.mean, self.plan.std)
 
 
 def _values(raw: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
@@ -191,14 +179,6 @@ def _png(heat: np.ndarray[tuple[int, int], np.dtype[np.uint8]], width: int, heig
     buffer = io.BytesIO()
     Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _shapes_in(file: Path) -> dict[str, tuple[int, ...]]:
-    try:
-        with safetensors.safe_open(file, framework="pt") as tensors:
-            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise CorruptFile(f"{file} to go on from is not a readable safetensors file: {error}") from error
 
 
 RECIPE = AnomalyHeatmap

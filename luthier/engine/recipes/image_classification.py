@@ -11,6 +11,7 @@ from luthier.catalog.plan import ImagePlan
 from luthier.data.decode import decode_resized
 from luthier.engine import augment, backbones, classification
 from luthier.engine.classification import ClassificationJudge
+from luthier.engine.colours import normalised
 from luthier.engine.feature_cache import before_head
 from luthier.engine.heads import with_head
 from luthier.engine.plans import plan_of
@@ -29,8 +30,6 @@ class ImageClassification:
         self.spec = spec
         self.plan = plan_of(ImagePlan, spec.plan)
         self.concept_ids = [concept.id for concept in spec.concepts]
-        self.mean = torch.tensor(self.plan.mean).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(self.plan.std).view(1, 3, 1, 1) * 255
         self.weights: torch.Tensor | None = None
 
     def build(self, *, pretrained: bool) -> nn.Module:
@@ -107,10 +106,7 @@ class ImageClassification:
         return ClassificationJudge(self.concept_ids, exclusive=self.plan.mutually_exclusive)
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 or float 0..255 to what the network takes, channels innermost."""
-        device = images.device
-        scaled = (images.float() - self.mean.to(device)) / self.std.to(device)
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return normalised(images, self.plan.mean, self.plan.std)
 
     def _logits(self, network: nn.Module, batch: Batch, *, mirrored: bool = False) -> torch.Tensor:
         if "features" in batch:

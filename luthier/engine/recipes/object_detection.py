@@ -9,6 +9,7 @@ from torch import nn
 
 from luthier.catalog.plan import DetectionPlan
 from luthier.data.decode import decode_sized
+from luthier.engine.colours import normalised
 from luthier.engine.detection import networks
 from luthier.engine.detection.average_precision import OVERLAPS, ConceptRecord
 from luthier.engine.detection.detector import Detector, Found, Target
@@ -39,8 +40,6 @@ class ObjectDetection:
         self.plan = plan_of(DetectionPlan, spec.plan)
         self.concept_ids = [concept.id for concept in spec.concepts]
         self.places = {id: place for place, id in enumerate(self.concept_ids)}
-        self.mean = torch.tensor(self.plan.mean).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(self.plan.std).view(1, 3, 1, 1) * 255
 
     def build(self, *, pretrained: bool) -> nn.Module:
         weights = self.spec.weights if pretrained else ""
@@ -48,12 +47,13 @@ class ObjectDetection:
 
     def unusable(self, example: Example) -> str:
         """A picture without boxes is background; one that is labelled and has no box of the concept is neither."""
-        boxed = {region.concept for region in example.regions}
-        bare = [id for id in self.concept_ids if example.labels.get(id) == 1 and id not in boxed]
+        boxed = {one.concept for one in objects_of(example.regions)}
+        named = {id for id, value in example.labels.items() if value == 1} | {one.concept for one in example.regions}
+        bare = [id for id in self.concept_ids if id in named - boxed]
         return f"labelled {bare[0]}, but no box says where" if bare else ""
 
     def concepts_in(self, example: Example) -> Iterable[str]:
-        return {region.concept for region in example.regions if region.concept in self.places}
+        return {one.concept for one in objects_of(example.regions) if one.concept in self.places}
 
     def encode(self, data: bytes, example: Example) -> Encoded:
         image = decode_sized(data, self.plan.image_size, self.plan.largest_ratio)
@@ -122,9 +122,7 @@ class ObjectDetection:
         return DetectionJudge(self.concept_ids)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        device = images.device
-        scaled = (images.float() - self.mean.to(device)) / self.std.to(device)
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return normalised(images, self.plan.mean, self.plan.std)
 
 
 class DetectionJudge:

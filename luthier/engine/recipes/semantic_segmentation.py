@@ -11,13 +11,15 @@ from torch.nn import functional
 
 from luthier.catalog.plan import SegmentationPlan
 from luthier.data.decode import decode, proportional
-from luthier.engine.colours import repaint
+from luthier.engine.colours import normalised, repaint
 from luthier.engine.detection import moves
 from luthier.engine.plans import plan_of
 from luthier.engine.recipe import Answer, Batch, Encoded, Scores
 from luthier.engine.region_mixing import mixed_classes
+from luthier.engine.regions import objects_of
 from luthier.engine.segmentation import networks
 from luthier.engine.segmentation.masks import DRAWN, classes_of, png_of
+from luthier.errors import InvalidTrainingParams
 from luthier.runs.manifest import Example
 from luthier.runs.run import RunSpec
 
@@ -38,9 +40,12 @@ class SemanticSegmentation:
         self.spec = spec
         self.plan = plan_of(SegmentationPlan, spec.plan)
         self.concept_ids = [concept.id for concept in spec.concepts]
+        if len(self.concept_ids) > self.plan.most_concepts:
+            raise InvalidTrainingParams(
+                f"the training has {len(self.concept_ids)} concepts; a segmenter tells at most "
+                f"{self.plan.most_concepts} apart: name fewer, or train two models"
+            )
         self.places = {id: place for place, id in enumerate(self.concept_ids)}
-        self.mean = torch.tensor(self.plan.mean).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(self.plan.std).view(1, 3, 1, 1) * 255
 
     def build(self, *, pretrained: bool) -> nn.Module:
         weights = self.spec.weights if pretrained else ""
@@ -48,13 +53,17 @@ class SemanticSegmentation:
 
     def unusable(self, example: Example) -> str:
         """A picture without regions is background; one that is labelled and has no pixels of the concept is neither."""
-        drawn = {region.concept for region in example.regions if region.kind in DRAWN}
+        drawn = self._drawn(example)
         named = {id for id, value in example.labels.items() if value == 1} | {one.concept for one in example.regions}
         bare = [id for id in self.concept_ids if id in named - drawn]
         return f"labelled {bare[0]}, but no polygon and no mask says where" if bare else ""
 
     def concepts_in(self, example: Example) -> Iterable[str]:
-        return {one.concept for one in example.regions if one.concept in self.places and one.kind in DRAWN}
+        return self._drawn(example) & {*self.concept_ids}
+
+    def _drawn(self, example: Example) -> set[str]:
+        """Concepts of which a polygon or a mask holds pixels."""
+        return {one.concept for one in objects_of(one for one in example.regions if one.kind in DRAWN)}
 
     def encode(self, data: bytes, example: Example) -> Encoded:
         whole = decode(data)
@@ -151,9 +160,7 @@ class SemanticSegmentation:
         return SegmentationJudge(self.concept_ids)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        device = images.device
-        scaled = (images.float() - self.mean.to(device)) / self.std.to(device)
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return normalised(images, self.plan.mean, self.plan.std)
 
 
 class SegmentationJudge:
