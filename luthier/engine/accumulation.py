@@ -12,7 +12,7 @@ from torch import nn
 
 from luthier.engine.devices import out_of_memory
 from luthier.engine.loading import generator_for, seed_for
-from luthier.engine.recipe import Batch
+from luthier.engine.recipe import Batch, Recipe, WeighsBatches, examples_in, size_of
 from luthier.engine.session import Session
 from luthier.errors import TrainingFailed
 
@@ -36,19 +36,22 @@ def gradients(session: Session, batches: list[Batch]) -> float:
 
 
 def _accumulated(session: Session, batches: list[Batch]) -> float:
-    """Every part's loss weighs as much as it has examples, so the sum is the loss of the step as a whole."""
+    """Every batch's loss weighs as much as the recipe says, and every part's as its share of the batch, so the sum is
+    the loss of the step as a whole.
+    """
     recipe, device, step = session.recipe, session.device, session.progress.step
     torch.manual_seed(seed_for(session.spec.seed, "step", step))
     session.optimizer.zero_grad()
-    examples = sum(size_of(batch) for batch in batches)
+    weights = [_weight_of(recipe, batch) for batch in batches]
     losses = []
-    for place, batch in enumerate(batches):
+    for place, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
         there = {name: tensor.to(device.torch_device, non_blocking=True) for name, tensor in batch.items()}
         number = step * session.plan.accumulate + place
         changed = recipe.augment(there, generator_for(session.spec.seed, "augment", number))
-        for part in parts_of(changed, session.micro_batch):
+        rows = size_of(changed)
+        for part in parts_of(changed, max(1, session.micro_batch * rows // examples_in(recipe, batch))):
             with device.autocast():
-                loss = recipe.loss(session.network, part) * (size_of(part) / examples)
+                loss = recipe.loss(session.network, part) * (weight * (size_of(part) / rows) / sum(weights))
             losses.append(loss.detach().float())
             if loss.requires_grad:  # else the recipe has only looked; what it makes of that is up to `settle`
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -62,12 +65,12 @@ def _release(session: Session) -> None:
     session.device.release_memory()
 
 
-def size_of(batch: Batch) -> int:
-    return len(next(iter(batch.values())))
+def _weight_of(recipe: Recipe, batch: Batch) -> float:
+    return recipe.weight_of(batch) if isinstance(recipe, WeighsBatches) else size_of(batch)
 
 
 def parts_of(batch: Batch, most: int) -> Iterator[Batch]:
-    """Of `most` examples at most, and as even as can be: batch normalisation is at a loss with a single one."""
+    """Of `most` rows at most, and as even as can be: batch normalisation is at a loss with a single one."""
     count = math.ceil(size_of(batch) / most)
     if count == 1:
         yield batch

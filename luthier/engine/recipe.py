@@ -112,6 +112,22 @@ class WeighsConcepts(Protocol):
 
 
 @runtime_checkable
+class CountsExamples(Protocol):
+    """A recipe whose batches hold another number of examples than the first dimension of their tensors says."""
+
+    def examples_in(self, batch: Batch) -> int:
+        """Of a batch as `collate` made it."""
+
+
+@runtime_checkable
+class WeighsBatches(Protocol):
+    """A recipe whose loss is the mean over something else than examples, as the tokens of answers."""
+
+    def weight_of(self, batch: Batch) -> float:
+        """How much the loss of a batch, as `collate` made it, counts beside those of the other batches of a step."""
+
+
+@runtime_checkable
 class HasFeatures(Protocol):
     """A recipe whose head can be trained on what a frozen backbone says of each example, computed once.
 
@@ -128,6 +144,15 @@ class TakesOptions(Protocol):
 
     def encode_prompt(self, data: bytes, options: Mapping[str, Any]) -> Encoded:
         """In place of `encode`, for an input of a caller; raises a LuthierError for bad bytes."""
+
+
+def size_of(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def examples_in(recipe: Recipe, batch: Batch) -> int:
+    """How many examples a batch holds."""
+    return recipe.examples_in(batch) if isinstance(recipe, CountsExamples) else size_of(batch)
 
 
 def recipe_names() -> list[str]:

@@ -16,7 +16,7 @@ from luthier.engine.checkpoint import sha256
 from luthier.engine.journal import Journal
 from luthier.engine.process import StopRequest, failure
 from luthier.engine.train import train
-from luthier.runs.events import Event, Failed, Finished, event_from_line
+from luthier.runs.events import Event, Failed, Finished, Stopped, event_from_line
 from luthier.runs.manifest import Example
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunConcept, RunFolder, RunSpec
@@ -83,6 +83,17 @@ def train_here(run: RunFolder) -> list[Event]:
     except Exception as error:
         journal.event(failure(error))
     return events_of(run)
+
+
+def stop_here(run: RunFolder) -> int:
+    """Trains in this process until the first step has been taken and saved; returns its number."""
+    journal = Journal(run, echo=False)
+    stop = StopRequest(journal)
+    stop.requested = True
+    train(run, journal, stop, time.monotonic())
+    last = events_of(run)[-1]
+    assert isinstance(last, Stopped), last
+    return last.step
 
 
 def finished(events: Sequence[Event]) -> Finished:

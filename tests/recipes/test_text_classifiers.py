@@ -1,4 +1,4 @@
-"""The text-classifier's own templates: trained, judged, served, cut short and gone on with, from a tiny encoder."""
+"""The text-classifier's own templates: trained, judged, served and gone on with, from a tiny encoder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from luthier.catalog.weights import folder
-from luthier.engine.checkpoint import sha256
 from luthier.engine.evaluate import evaluate
 from luthier.engine.loading import Data, chunks_in_order, training_chunks
 from luthier.engine.predict import Predictor
@@ -93,19 +92,6 @@ def test_independent_concepts_get_a_sigmoid_each(weights_dir: Path, tmp_path: Pa
     assert judged["metrics"]["exact_match"] >= 0.9
     (answer,) = Predictor(run, run.checkpoints / "best").answer("text", [b"chess for two"])
     assert answer["values"][0] > 0.5 and answer["values"][1] > 0.5
-
-
-def test_goes_on_where_it_was_cut_with_the_same_bytes(weights_dir: Path, tmp_path: Path) -> None:
-    spec = small_spec(weights_dir, checkpoint_seconds=0.0)
-    whole = made(tmp_path / "whole", spec, examples())
-    finished(train_here(whole))
-    cut = made(tmp_path / "cut", spec, examples())
-    finished(train_here(cut))
-    for path in (cut.report_file, *cut.checkpoints.glob("last")):
-        path.rename(tmp_path / f"aside-{path.name}")
-    finished(train_here(cut))
-    weights = [sha256(run.checkpoints / "best" / "model.safetensors") for run in (whole, cut)]
-    assert weights[0] == weights[1]
 
 
 def test_goes_on_from_a_trained_model_with_concepts_added_and_reordered(weights_dir: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from luthier.catalog.model_type import find_template, templates_of
 from luthier.catalog.template import Template
 from luthier.catalog.weights import assets, folder
 from luthier.engine import adapter_export
-from luthier.engine.checkpoint import MODEL, sha256
+from luthier.engine.checkpoint import MODEL, read_tensors
 from luthier.engine.devices import choose
 from luthier.engine.estimate import estimate
 from luthier.engine.evaluate import evaluate, load_served
@@ -25,11 +25,13 @@ from luthier.engine.journal import Journal
 from luthier.engine.predict import Predictor
 from luthier.engine.process import StopRequest
 from luthier.engine.recipe import Batch, recipe_for
+from luthier.engine.recipes.text_generation import TextGeneration
 from luthier.errors import InvalidTrainingParams
+from luthier.runs.events import Started
 from luthier.runs.manifest import Example, Message
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunFolder, RunSpec
-from tests.engine.runs import finished, spec_of, train_here
+from tests.engine.runs import events_of, finished, hashes_of_weights, spec_of, stop_here, train_here
 from tests.recipes.tiny_writers import tiny_decoder, tiny_encoder_decoder
 
 CITIES = ("Oslo", "Lima", "Kyoto", "Accra", "Porto", "Minsk")
@@ -162,7 +164,7 @@ def test_every_template_takes_steps_is_judged_and_writes(tmp_path: Path, templat
     run = made(tmp_path / "run", small_spec(root, template=template.id, epochs=1, batch_size=16), examples())
     event = finished(train_here(run))
     assert event.step == 2 and 1 < event.metrics["perplexity"] < float("inf")
-    assert evaluate(run, run.checkpoints / "best", run.manifest_file)["examples"] > 0
+    assert evaluate(run, run.checkpoints / "best", run.manifest_file)["examples"] == len(examples())
     (answer,) = Predictor(run, run.checkpoints / "best").answer("text", [b"Oslo"], {"max_tokens": 3})
     assert answer["tokens"] <= 3 and answer["finish"] in ("end", "length")
 
@@ -207,6 +209,40 @@ def test_a_batch_computed_in_parts_has_the_same_loss(tmp_path: Path) -> None:
     assert total == pytest.approx(recipe.loss(network, batch).item(), rel=1e-5)
 
 
+def test_small_batches_of_unequal_answers_are_as_good_as_a_large_one(tmp_path: Path) -> None:
+    root = weights_of(tmp_path / "weights")
+    rows = [
+        Example(f"{n}", f"{n:064x}", "train", messages=(Message("user", "Oslo?"), Message("assistant", "Lima " * n)))
+        for n in (1, 2, 3, 4, 10, 15, 20, 30)
+    ]
+    learns = {"epochs": 2, "optimizer": "sgd", "learning_rate": 0.5, "warmup_steps": 0, "clip_gradient_norm": 0.0}
+    learnt = []
+    for size, accumulate in ((8, 1), (2, 4)):
+        spec = small_spec(root, f"by-{size}", batch_size=size, accumulate=accumulate, **learns)
+        run = made(tmp_path / spec.run, spec, rows)
+        assert finished(train_here(run)).step == 2
+        tensors = read_tensors(run.checkpoints / "last" / MODEL)
+        learnt.append(torch.cat([one.flatten().double() for one in tensors.values()]))
+    assert torch.allclose(*learnt, atol=1e-5)
+
+
+def test_half_a_packed_batch_is_half_of_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, seen = TextGeneration.loss, []
+
+    def loss(self: TextGeneration, network: Any, batch: Batch) -> torch.Tensor:
+        seen.append(len(batch["tokens"]))
+        if len(seen) == 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return honest(self, network, batch)
+
+    monkeypatch.setattr(TextGeneration, "loss", loss)
+    spec = small_spec(weights_of(tmp_path / "weights"), epochs=1, batch_size=16, row_tokens=96)
+    run = made(tmp_path / "run", spec, [replace(row, split="train") for row in examples()[:16]])
+    finished(train_here(run))
+    assert 1 < seen[0] < 16 and max(seen[1:]) <= (seen[0] + 1) // 2
+    assert run.log_file.read_text(encoding="utf-8").count("Out of memory at step 1") == 1
+
+
 def test_what_a_step_costs_is_measured_without_weights(tmp_path: Path) -> None:
     spec = small_spec(weights_of(tmp_path / "weights"), template="HF_Mistral_7b_lora", epochs=1)
     beside = assets(tmp_path / "weights", WEIGHTS)
@@ -221,15 +257,13 @@ def _logits(network: Any, batch: Batch) -> torch.Tensor:
 
 
 def test_goes_on_where_it_was_cut_with_the_same_bytes(tmp_path: Path) -> None:
-    spec = small_spec(weights_of(tmp_path / "weights"), checkpoint_seconds=0.0)
+    spec = small_spec(weights_of(tmp_path / "weights"))
     whole, cut = (made(tmp_path / name, spec, examples()) for name in ("whole", "cut"))
-    for run in (whole, cut):
-        finished(train_here(run))
-    for path in (cut.report_file, cut.checkpoints / "last"):
-        path.rename(tmp_path / f"aside-{path.name}")
+    finished(train_here(whole))
+    assert stop_here(cut) == 1
     finished(train_here(cut))
-    weights = [sha256(run.checkpoints / "best" / "model.safetensors") for run in (whole, cut)]
-    assert weights[0] == weights[1]
+    assert [event.step for event in events_of(cut) if isinstance(event, Started)] == [0, 1]
+    assert hashes_of_weights(cut) == hashes_of_weights(whole)
 
 
 def test_goes_on_from_a_trained_model(trained: RunFolder, tmp_path: Path) -> None:
