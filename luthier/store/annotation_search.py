@@ -3,6 +3,7 @@
 What only the message tells (`Filter.judge`) is asked of each row that has passed everything else.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,9 +11,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, not_, or_, select, union_all
 
+from luthier.errors import InvalidRequest
 from luthier.store import annotations
 from luthier.store.annotations import AnnotationRow
 from luthier.store.input_filter import LabelIs
+from luthier.store.input_search import LOOKING_SECONDS
 from luthier.store.tables import annotations as table
 from luthier.store.tables import concepts, dataset_inputs, datasets, inputs, labels, region_labels
 
@@ -64,11 +67,19 @@ def of_numbers(connection: Connection, app: int, numbers: Sequence[int]) -> list
 
 
 def _matching(connection: Connection, app: int, filters: Sequence[Filter]) -> Iterator[AnnotationRow]:
-    """A negated filter with a judge is decided here as a whole; so SQL tells which rows are all the rest of it."""
+    """A negated filter with a judge is decided here as a whole; so SQL tells which rows are all the rest of it.
+
+    Raises InvalidRequest after LOOKING_SECONDS.
+    """
     judged = [one for one in filters if one.judge]
     asked = [_turned(app, one) for one in filters if not (one.judge and one.negate)]
-    after = 0
+    after, until = 0, time.monotonic() + LOOKING_SECONDS
     while True:
+        if time.monotonic() > until:
+            raise InvalidRequest(
+                f"the search has looked at annotations one by one for {LOOKING_SECONDS:.0f} s and is not at its end; "
+                "add an input, a user, a concept or a status, or ask for an earlier page"
+            )
         rows = annotations.where(connection, app, [*asked, table.c.seq > after], limit=_ROWS)
         seqs = [row.seq for row in rows]
         passed = [_passing(connection, app, one, seqs) if one.negate else set(seqs) for one in judged]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from luthier.errors import InvalidRange, InvalidRequest, LuthierError, TryAgain
 
@@ -15,6 +16,7 @@ _GONE = "something that this call builds on was deleted at the same moment; send
 _TOO_LARGE = "a number of this call is larger than any that is kept here; send a smaller one"
 _TOO_LONG = "a text of this call is longer than is allowed there; send a shorter one"
 _NUL = "a text of this call holds the character U+0000 (NUL), which can be neither kept nor looked up; leave it out"
+_BUSY = "the server is busy; send the call again"
 _AWAY = "the database does not answer right now; send the call again"
 
 _BY_STATE: dict[str, tuple[type[LuthierError], str]] = {
@@ -35,6 +37,8 @@ def in_words() -> Iterator[None]:
     """Raises the LuthierError that a database error inside means, where it means one."""
     try:
         yield
+    except NoConnectionFree as error:  # for half a minute
+        raise TryAgain(_BUSY) from error
     except DBAPIError as error:
         kind, details = _meaning(error)
         if kind is None:

@@ -34,7 +34,7 @@ def sqlite(url: str) -> Engine:
         url,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         pool_size=16,
-        max_overflow=16,
+        max_overflow=-1,  # as many as ask: a thread that waited for one could hold what the others wait for
         hide_parameters=True,  # users' data stays out of the log
     )
 

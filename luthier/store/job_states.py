@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from luthier.store.jobs import State
 from luthier.store.tables import jobs, model_versions
@@ -24,12 +24,14 @@ class JobState:
 
 def of_user(connection: Connection, user: str, also: Collection[int] = ()) -> list[JobState]:
     """Jobs that wait or run, and those of `also`, seqs of jobs that did a moment ago; in order of creation."""
-    alive = jobs.c.state.in_((State.QUEUED, State.RUNNING))
+    wanted: ColumnElement[bool] = jobs.c.state.in_((State.QUEUED, State.RUNNING))
+    if also:
+        wanted = or_(wanted, jobs.c.seq.in_(also))
     of_version = (jobs.c.kind == "training") & (model_versions.c.seq == jobs.c.subject)
     query = (
         select(jobs.c.seq, jobs.c.kind, jobs.c.state, jobs.c.progress, model_versions.c.id)
         .select_from(jobs.outerjoin(model_versions, of_version))
-        .where(jobs.c.user == user, or_(alive, jobs.c.seq.in_(also)))
+        .where(jobs.c.user == user, wanted)
         .order_by(jobs.c.seq)
     )
     return [JobState(*row[:4], row[4] or "") for row in connection.execute(query)]

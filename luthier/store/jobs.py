@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select, update
 
 from luthier.store.database import Database, now
 from luthier.store.tables import jobs
 
 MOST_ATTEMPTS = 3  # without new progress; then the job has failed
+AT_ONCE = 128  # rows of one write
 
 
 class State(StrEnum):
@@ -250,6 +251,18 @@ def reasons(connection: Connection, seq: int) -> list[str]:
     """Why each failed attempt of a job ended, oldest first."""
     text = connection.execute(select(jobs.c.reasons).where(jobs.c.seq == seq)).scalar()
     return list(json.loads(text)) if text else []
+
+
+def forget_ended(connection: Connection, before: float) -> int:
+    """Removes the first AT_ONCE of the jobs that ended before that time; returns how many.
+
+    What they were for has its own row, which says how it ended; nothing refers to a job for longer than it takes to
+    see its end.
+    """
+    ended = jobs.c.state.in_((State.DONE, State.FAILED, State.CANCELLED))
+    old = select(jobs.c.seq).where(jobs.c.finished_at < before, ended).order_by(jobs.c.finished_at).limit(AT_ONCE)
+    seqs = list(connection.execute(old).scalars())
+    return connection.execute(delete(jobs).where(jobs.c.seq.in_(seqs))).rowcount
 
 
 def with_reason(old: str, reason: str) -> str:

@@ -392,6 +392,8 @@ jobs = _table(
     _time("finished_at", nullable=True),
     Index("jobs_to_claim", "lane", "state", "priority", "seq"),
     Index("jobs_by_subject", "kind", "subject"),
+    Index("jobs_by_state", "state", "user"),
+    Index("jobs_by_end", "finished_at"),
 )
 
 calibrations = _table(  # what a step of a template costs on a device, measured

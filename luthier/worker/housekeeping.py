@@ -1,5 +1,6 @@
 """What nobody waits for: blobs without a row, run folders without a version, leases without an owner. Next: `loop`."""
 
+import contextlib
 import shutil
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from luthier.settings import Settings
-from luthier.store import asked_urls, collection, snapshots, uploads, vector_files, versions
+from luthier.store import asked_urls, collection, jobs, snapshots, uploads, vector_files, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database
 from luthier.store.tables import model_versions
@@ -18,6 +19,7 @@ from luthier.worker.import_job import IMPORTING
 from luthier.worker.snapshot_job import FREEZING
 
 GRACE_SECONDS = collection.GRACE_SECONDS
+JOBS_SECONDS = 24 * 3600.0  # ended jobs are kept so long, for people who look at what went on
 _ROWS = 500
 
 
@@ -25,6 +27,7 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
     """Removes what has been without an owner for the grace time; returns how many (blobs, run folders)."""
     with database.write() as connection:
         snapshots.drop_unneeded(connection)
+    _forget_jobs(database)
     runs = remove_runs(settings, database, grace_seconds)
     _remove_leftovers(settings, grace_seconds)
     remove_uploads(settings, database)
@@ -33,6 +36,13 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
     collected = collection.collect(database, blobs, _manifests(settings, database), grace_seconds)
     vector_files.forget(settings.vectors_folder, blobs.exists)
     return collected, runs
+
+
+def _forget_jobs(database: Database) -> None:
+    before, full = time.time() - JOBS_SECONDS, True
+    while full:
+        with database.write() as connection:
+            full = jobs.forget_ended(connection, before) == jobs.AT_ONCE
 
 
 def _manifests(settings: Settings, database: Database) -> list[Path]:
@@ -79,5 +89,14 @@ def _remove_leftovers(settings: Settings, grace_seconds: float) -> None:
     before = time.time() - grace_seconds
     working = [path for prefix in (FREEZING, EXPORTING, IMPORTING) for path in settings.data_dir.glob(f"{prefix}*")]
     for folder in (*working, *(settings.runs_folder / CALIBRATIONS).glob("job-*")):
-        if folder.is_dir() and folder.stat().st_mtime < before:
+        if folder.is_dir() and _last_change(folder) < before:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_change(folder: Path) -> float:
+    """Of the folder or anything in it: a file that grows leaves the time of its folder as it is."""
+    times = [0.0]
+    for path in (folder, *folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # its owner removes it just now
+            times.append(path.stat().st_mtime)
+    return max(times)

@@ -8,6 +8,7 @@ from luthier.errors import InvalidRange, InvalidRequest
 from luthier.rpcs.annotation_searches import PostAnnotationsSearches
 from luthier.rpcs.context import Context
 from luthier.rpcs.dataset_inputs import PostDatasetInputs
+from luthier.store import annotation_search
 from tests.rpcs.pictures import picture
 from tests.rpcs.test_annotations import App, annotation, box, send
 from tests.rpcs.test_inputs import check_inputs, item, make_dataset, post
@@ -144,3 +145,10 @@ def test_bad_B3_C14_odd_ids_and_times_find_nothing(ctx: Context, in_app: App) ->
     times = request.searches.add().query.filters.add().last_updated_time_range
     times.start_time.seconds, times.start_time.nanos = 2**63 - 1, -5
     assert list(PostAnnotationsSearches(ctx, request).hits) == []
+
+
+def test_a_search_that_looks_too_long_says_so(ctx: Context, in_app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotation_search, "LOOKING_SECONDS", -1)
+    with pytest.raises(InvalidRequest, match="add an input, a user"):
+        found(ctx, in_app, about(data={"metadata": {"by": "hand"}}))
+    assert found(ctx, in_app, about(id="b")) == ["b"]

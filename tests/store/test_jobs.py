@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
-from luthier.store import jobs
+from luthier.store import job_states, jobs
 from luthier.store.database import Database
 from luthier.store.jobs import Job, LeaseLost, State
 from luthier.store.sweeper import Sweeper
@@ -293,3 +293,27 @@ def test_a_forged_owner_or_attempt_is_nobody(database: Database) -> None:
     job = claim(database)
     assert not jobs.heartbeat(database, replace(job, owner="w9"), 1).held
     assert not jobs.heartbeat(database, replace(job, attempt=2), 1).held
+
+
+def test_what_has_ended_long_ago_is_forgotten(database: Database) -> None:
+    ended = [enqueue(database) for _ in range(jobs.AT_ONCE + 2)]
+    kept = enqueue(database), enqueue(database, subject=7), enqueue(database)
+    with database.write() as connection:
+        connection.execute(update(table).where(table.c.seq.in_(ended)).values(state=State.DONE, finished_at=5.0))
+        connection.execute(update(table).where(table.c.seq == kept[1]).values(state=State.FAILED, finished_at=15.0))
+        # never so, but an end is told by the state
+        connection.execute(update(table).where(table.c.seq == kept[2]).values(state=State.RUNNING, finished_at=5.0))
+        assert jobs.forget_ended(connection, 10.0) == jobs.AT_ONCE
+        assert jobs.forget_ended(connection, 10.0) == 2
+        assert jobs.forget_ended(connection, 10.0) == 0
+        assert list(connection.execute(select(table.c.seq).order_by(table.c.seq)).scalars()) == list(kept)
+
+
+def test_those_who_follow_jobs_see_what_is_alive_and_what_they_saw_before(database: Database) -> None:
+    first, second, other = enqueue(database), enqueue(database), enqueue(database, user="bob")
+    with database.write() as connection:
+        connection.execute(update(table).where(table.c.seq == first).values(state=State.DONE, finished_at=5.0))
+        assert [job.seq for job in job_states.of_user(connection, "ada")] == [second]
+        assert [job.seq for job in job_states.of_user(connection, "ada", [first, other])] == [first, second]
+        jobs.forget_ended(connection, 10.0)
+        assert [job.seq for job in job_states.of_user(connection, "ada", [first])] == [second]

@@ -1,6 +1,7 @@
 """Inputs are checked, dataset versions are frozen, and later edits change nothing that was frozen."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -280,6 +281,31 @@ def test_blobs_go_although_a_training_was_deleted_while_it_froze_its_data(world:
         versions.delete(connection, training)
     housekeeping.tidy(world.settings, world.database, world.blobs, grace_seconds=-10)
     assert not world.blobs.exists(sha)
+
+
+def test_a_working_folder_whose_files_grow_stays(world: World) -> None:
+    file = world.settings.data_dir / "export-x" / "rows" / "rows.jsonl"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    long_ago = time.time() - 2 * housekeeping.GRACE_SECONDS
+    for folder in (file.parent, file.parent.parent):
+        os.utime(folder, (long_ago, long_ago))
+    housekeeping.tidy(world.settings, world.database, world.blobs)
+    assert file.exists()
+    os.utime(file, (long_ago, long_ago))
+    housekeeping.tidy(world.settings, world.database, world.blobs)
+    assert not file.parent.parent.exists()
+
+
+def test_jobs_that_ended_a_day_ago_go(world: World) -> None:
+    day = housekeeping.JOBS_SECONDS
+    with world.database.write() as connection:
+        for seconds in [day + 60] * (jobs.AT_ONCE + 1) + [day - 60]:
+            seq = jobs.enqueue(connection, "ingest", "data", "ada", {})
+            values = {"state": jobs.State.DONE, "finished_at": time.time() - seconds}
+            connection.execute(update(jobs_table).where(jobs_table.c.seq == seq).values(**values))
+    housekeeping.tidy(world.settings, world.database, world.blobs)
+    assert _job_states(world) == [jobs.State.DONE]
 
 
 def test_pictures_of_a_running_training_stay_though_input_and_version_are_gone(

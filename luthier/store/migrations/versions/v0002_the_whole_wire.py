@@ -104,9 +104,13 @@ def upgrade() -> None:
     op.add_column("dataset_versions", sa.Column("annotation_filter", sa.Text(), nullable=True))
     _quick_searches()
     _vectors()
+    op.create_index("jobs_by_state", "jobs", ["state", "user"], unique=False)
+    op.create_index("jobs_by_end", "jobs", ["finished_at"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("jobs_by_end", table_name="jobs")
+    op.drop_index("jobs_by_state", table_name="jobs")
     op.drop_index("vectors_by_version", table_name="vectors")
     op.drop_index("ix_vectors_input", table_name="vectors")
     op.drop_table("vectors")
