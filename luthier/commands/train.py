@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from luthier.catalog.text_preparation import TextPreparation
@@ -36,7 +37,7 @@ from luthier.commands.train_request import (
 from luthier.data import check
 from luthier.data.anomalies import held_out
 from luthier.data.readers.found import ReadResult
-from luthier.data.replay import with_replay
+from luthier.data.replay import Unseen, with_replay
 from luthier.errors import InvalidRequest, TrainingFailed
 from luthier.runs import launch
 from luthier.runs.events import Event, Failed, Finished, Stopped
@@ -165,7 +166,7 @@ def command(options: Options, /, resume: Path | None, as_json: bool, **given: An
     """
     out = show.console(to_stderr=as_json)
     if resume:
-        _refuse_beside_resume(given)
+        _refuse_beside_resume(click.get_current_context())
         run = _stopped_run(resume)
     else:
         arguments = _arguments(given)
@@ -181,15 +182,18 @@ def _arguments(given: dict[str, Any]) -> Arguments:
     return Arguments(**given)
 
 
-def _refuse_beside_resume(given: dict[str, Any]) -> None:
-    fixed = (
-        *("data", "template", "assignments", "test_data", "columns", "prepare_text", "out", "exclusive", "seed"),
-        "start_from",
-    )
-    named = [name for name in (*fixed, "model_type") if given[name] not in (None, (), "")]
-    if named:
-        option = {"assignments": "set", "exclusive": "concepts-…"}.get(named[0], named[0].replace("_", "-"))
-        raise click.UsageError(f"--resume goes on with the run as it was begun; --{option} cannot be changed")
+def _refuse_beside_resume(context: click.Context) -> None:
+    """A run goes on as it stands in its run.json; --json alone is about something else."""
+    names = []
+    for option in context.command.params:
+        name = str(option.name)
+        if name in ("resume", "as_json") or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        names.append((option.secondary_opts if context.params[name] is False else option.opts)[0])
+    if names:
+        raise click.UsageError(
+            f"--resume goes on with the run as it was begun; {', '.join(names)} cannot be changed, leave it out"
+        )
 
 
 def _stopped_run(folder: Path) -> RunFolder:
@@ -218,6 +222,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
         fetched = parent is None and have_weights(request, weights_folder, settings.offline, progress)
     read = _read(arguments, request, preparation, settings, out)
+    read.examples = _unseen(read.examples, parent, out)
     _check(read, request, arguments.tolerance, out)
     _say_what_is_trained(out, request, folder, fetched, parent)
     spec = make_spec(
@@ -267,6 +272,15 @@ def _read(
     for note in read.notes:
         out.print(note, markup=False)
     return read
+
+
+def _unseen(examples: Sequence[Example], parent: RunFolder | None, out: Console) -> list[Example]:
+    """Without what `parent` has learnt from and this training would be judged on."""
+    unseen = Unseen(parent)
+    kept = [*unseen.of(examples)]
+    if unseen.note:
+        out.print(f"Note: {unseen.note}.", style="yellow", markup=False)
+    return kept
 
 
 def _check(read: ReadResult, request: TrainRequest, tolerance: float, out: Console) -> None:

@@ -12,7 +12,7 @@ from luthier.catalog.plan import Plan
 from luthier.catalog.template import Template
 from luthier.data.anomalies import held_out
 from luthier.data.check import CheckReport, check_examples
-from luthier.data.replay import with_replay
+from luthier.data.replay import Unseen, with_replay
 from luthier.errors import DatasetVersionConflict, InvalidTrainingParams, MissingWeights, NoTrainingData
 from luthier.runs.manifest import Example, read_manifest
 from luthier.runs.prepare import prepare
@@ -45,12 +45,14 @@ def prepare_run(work: Work, version: Version) -> RunFolder:
     frozen = _frozen(work, version)
     concepts = tuple(RunConcept(row["id"], row["name"]) for row in version.request["concepts"])
     manifest = work.blobs.path(frozen.manifest)
-    report = _checked(manifest, concepts, version, plan, frozen)
-    for warning in report.warnings:
+    unseen = Unseen(_parent(work, version))
+    report = _checked(unseen.of(_wanted(read_manifest(manifest), concepts, plan, frozen)), concepts, version, plan)
+    for warning in (*([unseen.note] if unseen.note else []), *report.warnings):
         note(run, f"Warning: {warning}.")
     work.lease.check()
     spec = _spec(work, version, template, values, plan, concepts)
-    return prepare(run.path, spec, _examples(work, spec, manifest, plan, frozen), _assets(work, version, spec))
+    examples = unseen.of(_examples(work, spec, manifest, plan, frozen))
+    return prepare(run.path, spec, examples, _assets(work, version, spec))
 
 
 def _spec(
@@ -119,13 +121,13 @@ def _freeze(work: Work, seq: int, version: Version) -> DatasetVersion:
 
 
 def _checked(
-    manifest: Path, concepts: tuple[RunConcept, ...], version: Version, plan: Plan, frozen: DatasetVersion
+    examples: Iterable[Example], concepts: tuple[RunConcept, ...], version: Version, plan: Plan
 ) -> CheckReport:
     exclusive = bool(getattr(plan, "mutually_exclusive", True))
     good = good_of(plan, [(one.id, one.name) for one in concepts])
     try:
         return check_examples(
-            _wanted(read_manifest(manifest), concepts, plan, frozen),
+            examples,
             [one for one in concepts if good is None or one.id in good],
             _tolerance(version),
             mutually_exclusive=exclusive,
@@ -221,6 +223,12 @@ def _base(work: Work, version: Version, template: Template) -> dict[str, Any]:
             f"base_embed_model {wanted['model_id']} was deleted before the training began; train again with another"
         )
     return transfer_bases.trained(work.run_folder(source.run_folder), source.checkpoint)
+
+
+def _parent(work: Work, version: Version) -> RunFolder | None:
+    """The run that training goes on from."""
+    resumed = _resume_from(work, version.request.get("resume_from"))
+    return RunFolder(Path(resumed).parents[1]) if resumed else None
 
 
 def _resume_from(work: Work, wanted: dict[str, str] | None) -> str:

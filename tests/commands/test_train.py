@@ -1,19 +1,26 @@
 """`luthier train` and `luthier predict` on real handwritten digits: no server, no database."""
 
+import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from luthier.commands import train
 from luthier.commands.command_line import run
 from luthier.commands.train_request import parse_assignments
+from luthier.runs.manifest import read_manifest
+from luthier.settings import load
 from tests.commands.process_table import processes
 
 QUICK = ["--template", "luthier_tiny_resnet", "--threads", "1"]
@@ -269,9 +276,43 @@ def test_train_without_data_or_template_says_so(capsys: pytest.CaptureFixture[st
     assert "--template is missing" in refused(capsys, "--data", ".")
 
 
-def test_resume_takes_nothing_that_would_change_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--set cannot be changed" in refused(capsys, "--resume", "runs/x", "--set", "num_epochs=3")
-    assert "no run in this folder" in refused(capsys, "--resume", "runs/x")
+OF_THE_RUN = [one for one in train.command.params if one.name not in ("resume", "as_json")]
+
+
+@pytest.mark.parametrize("name", [name for option in OF_THE_RUN for name in (*option.opts, *option.secondary_opts)])
+def test_resume_takes_nothing_that_would_change_the_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    value = [] if name.startswith("--concepts-") else ["1"]
+    said = " ".join(refused(capsys, "--resume", "runs/x", name, *value).split())
+    assert f"with the run as it was begun; {name} cannot be changed" in said
+
+
+def test_resume_names_all_that_cannot_be_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--device", "auto", "--set", "num_epochs=3", "--threads", "0", "--json"]
+    said = " ".join(refused(capsys, "--resume", "runs/x", *given).split())
+    assert "; --set, --threads, --device cannot be changed" in said
+    assert "no run in this folder" in refused(capsys, "--resume", "runs/x", "--json")
+
+
+def test_what_the_first_run_has_learnt_from_judges_no_run_that_goes_on_from_it(
+    digit_folder: Callable[[int], Path], tmp_path: Path
+) -> None:
+    """The same pictures with the splits changed about."""
+    pictures = shutil.copytree(digit_folder(100), tmp_path / "pictures")
+    names = sorted(f"pictures/{one.parent.name}/{one.name},{one.parent.name}" for one in pictures.glob("*/*"))
+    said = io.StringIO()
+    for run_name, splits, parent in (
+        ("first", [*("train",) * 8, "val", "test"], None),
+        ("second", ["val", "test", *("train",) * 8], tmp_path / "first"),
+    ):
+        rows = [f"{name},{splits[number % 10]}" for number, name in enumerate(names)]
+        table = tmp_path / f"{run_name}.csv"
+        table.write_text("\n".join(["image,label,split", *rows]), encoding="utf-8")
+        arguments = train.Arguments(table, "luthier_tiny_resnet", out=tmp_path / run_name, start_from=parent)
+        made = train.prepare_new(arguments, load(), Console(file=said, width=200))
+        made.report_file.write_text("{}", encoding="utf-8")
+    assert said.getvalue().count("validation and test examples are left out") == 1
+    assert "Note: 20 validation and test examples are left out: the model that" in said.getvalue()
+    assert Counter(one.split for one in read_manifest(made.manifest_file)) == {"train": 80}
 
 
 def test_predict_needs_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

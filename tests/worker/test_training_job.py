@@ -293,14 +293,24 @@ def test_bad_F13_a_named_version_that_is_still_being_made_is_waited_for(labelled
 
 
 def test_bad_I5_training_goes_on_from_another_version(labelled: World, start_worker: Start) -> None:
+    """What the first has learnt from is not what the second is judged on: here all that the dataset calls test."""
+    from luthier.runs.manifest import read_manifest
     from luthier.runs.run import RunFolder
 
     start_worker(WELL)
     first = labelled.ended(labelled.train())
+    manifest = labelled.settings.runs_folder / first.run_folder / "manifest.jsonl"
+    tested = sum(one.split == "test" for one in read_manifest(manifest))
+    manifest.write_text(manifest.read_text().replace('"split":"test"', '"split":"train"'))
     resume = {"model_id": "clf", "version_id": first.id}
-    second = labelled.ended(labelled.train(resume_from=resume))
+    seq = labelled.train(resume_from=resume)
+    second = labelled.ended(seq)
     assert second.status == 21100
-    spec = RunFolder(labelled.settings.runs_folder / second.run_folder).spec()
+    run = RunFolder(labelled.settings.runs_folder / second.run_folder)
+    assert {one.split for one in read_manifest(run.manifest_file)} == {"train", "val"}
+    assert f"Warning: {tested} validation and test examples are left out" in log_of(labelled, seq)
+    assert "there are no test examples" in log_of(labelled, seq)
+    spec = run.spec()
     assert Path(spec.resume_from) == labelled.settings.runs_folder / first.id / "checkpoints/best"
     gone = labelled.ended(labelled.train(resume_from={"model_id": "clf", "version_id": "0" * 32}))
     assert gone.details.startswith("21118 MODEL_TRAINING_INVALID_PARAMS: train_info.resume_from_model")
