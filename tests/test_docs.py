@@ -24,6 +24,14 @@ def test_every_template_has_its_section() -> None:
         assert re.search(rf"^### {re.escape(template.id)}( \(|$)", text, re.MULTILINE), template.id
 
 
+def test_metrics_to_choose_from_stand_with_each_template() -> None:
+    shared, *sections = re.split(r"^### ", pages()["templates.md"], flags=re.MULTILINE)
+    assert re.search(r"`early_stopping_metric` \| ENUM \| see the template \|", shared)
+    for start, metric in (("luthier_flan_t5_small", "rouge_l"), ("luthier_tiny_detector", "map75")):
+        section = next(section for section in sections if section.startswith(start))
+        assert re.search(rf'`early_stopping_metric` "automatic" \(one of automatic, [^)]*{metric}', section)
+
+
 def test_tables_keep_their_columns() -> None:
     for name, text in pages().items():
         columns = 0
