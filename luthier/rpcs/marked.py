@@ -15,6 +15,8 @@ from luthier.store import inputs
 from luthier.store.inputs import InputRow
 from luthier.store.secrets import signed_media_url
 
+MOST_MASK_BYTES = 64 * 1024 * 1024  # in one answer
+
 Item = TypeVar("Item")
 Part = Callable[[Item], regions.Sent]
 
@@ -64,10 +66,16 @@ def _text(ctx: Context, row: InputRow) -> str | None:
 
 
 def show_masks(ctx: Context, found: Iterable[resources_pb2.Region], *, whole: bool) -> None:
-    """Puts a mask's address into its region, and its bytes where it is shown whole: the SDK can list no bytes."""
+    """Puts a mask's address into its region, and its bytes where it is shown whole: the SDK can list no bytes.
+
+    The first masks of MOST_MASK_BYTES together have their bytes; of what is beyond, the address tells where they are.
+    """
+    room = MOST_MASK_BYTES if whole else 0
 
     def read(blob: str) -> bytes:
-        return ctx.blobs.read(blob) if whole else b""
+        nonlocal room
+        room -= ctx.blobs.size(blob) if room > 0 else 0
+        return ctx.blobs.read(blob) if room > 0 else b""
 
     def address(blob: str) -> str:
         prefix, suffix = signed_media_url(ctx.settings, blob)

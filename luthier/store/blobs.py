@@ -83,6 +83,10 @@ class Blobs:
             raise CorruptFile(f"stored file {sha} no longer holds what its name says; restore it from a backup")
         return data
 
+    def size(self, sha: str) -> int:
+        """Bytes; raises FileNotFoundError."""
+        return self.path(sha).stat().st_size
+
     def exists(self, sha: str) -> bool:
         return self.path(sha).exists()
 

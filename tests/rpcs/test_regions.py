@@ -10,6 +10,7 @@ from PIL import Image
 from sqlalchemy import delete, select
 
 from luthier.errors import DoesNotExist
+from luthier.rpcs import marked as marked_regions
 from luthier.rpcs.annotations import ListAnnotations
 from luthier.rpcs.context import Context
 from luthier.store import regions as stored
@@ -250,6 +251,19 @@ def test_bad_C18_patches_of_regions_that_are_not_there(ctx: Context, in_app: App
     twice = annotation("a", regions=[labelled("fox", id="r1"), labelled("owl", id="r1")])
     assert "twice" in patch(ctx, in_app, "merge", twice).annotations[0].status.details
     assert names(read(ctx, in_app, "a")) == [["cat"], ["dog"]]
+
+
+def test_an_answer_has_the_bytes_of_so_many_masks_and_the_addresses_of_all(
+    ctx: Context, in_app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, png = masked(mask_png(), region="r0"), mask_png()
+    for number in range(1, 3):
+        sent.data.regions.append(masked(mask_png(mode="1"), region=f"r{number}").data.regions[0])
+    send(ctx, in_app, sent)
+    monkeypatch.setattr(marked_regions, "MOST_MASK_BYTES", len(png) + len(mask_png(mode="1")) + 1)
+    images = [region.region_info.mask.image for region in read(ctx, in_app, "m").data.regions]
+    assert [image.base64 for image in images] == [png, mask_png(mode="1"), b""]
+    assert all(secrets.media_named_by(ctx.settings, image.url) for image in images)
 
 
 def test_a_patch_without_regions_leaves_masks_alone(ctx: Context, in_app: App) -> None:
