@@ -20,7 +20,7 @@ from luthier.predictors.model_process import SERVED
 def command(model: Path, out: Path, merged: bool) -> None:
     """Write the adapter of a language model for use without Luthier.
 
-    RUN is the folder that `luthier train` wrote. FOLDER gets safetensors and JSON: load it with
+    RUN is the folder that `luthier train` wrote. FOLDER gets safetensors, JSON and the chat template: load it with
     peft.PeftModel.from_pretrained beside the base model, or, merged, with transformers alone.
 
     \b

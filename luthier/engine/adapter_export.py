@@ -7,6 +7,8 @@
     head.safetensors                                   of an encoder: mean of last hidden states x weight + bias
     concepts.json                                      names of the logits, in order
     tokenizer.json, tokenizer_config.json              how texts become tokens
+    chat_template.jinja                                of a generator: how conversations were written in training
+    text_preparation.json                              what was done to texts before, where anything was
 """
 
 import argparse
@@ -23,41 +25,60 @@ from luthier.engine import language_models
 from luthier.engine.adapters import BETWEEN, ComesApart, Parts
 from luthier.engine.devices import choose
 from luthier.engine.evaluate import load_served
+from luthier.engine.generation.wording import SETTINGS_FILE, TEMPLATE_FILE, Wording
+from luthier.engine.recipes.text_generation import TextGeneration
 from luthier.errors import InvalidRequest, InvalidTrainingParams, LuthierError
 from luthier.runs.run import RunFolder
 
 HEAD = "score"  # transformers' name of a decoder's linear head
-TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def export(run: RunFolder, checkpoint: Path, out: Path, *, merged: bool) -> None:
     """Writes the files into `out`, a folder that is not there yet. Raises InvalidTrainingParams, CorruptFile."""
     spec = replace(run.spec(), device="cpu")  # where nothing is quantised: a merged model is to be whole
-    _, network = load_served(spec, checkpoint, choose("cpu", spec.threads))
+    recipe, network = load_served(spec, checkpoint, choose("cpu", spec.threads))
     if not isinstance(network, ComesApart):
         raise InvalidTrainingParams(f"a model of the template {spec.template} has no adapter and is no language model")
     parts = network.parts()
     if not merged and not hasattr(parts.model, "peft_config"):
         raise InvalidTrainingParams(f"{run.path} has learnt without an adapter: give --merged for the whole model")
-    out.mkdir(parents=True)
+    if parts.task == "SEQ_CLS":
+        _require_linear(parts)
     names = [concept.name for concept in spec.concepts]
-    if merged:
-        _whole(parts, names).save_pretrained(out, safe_serialization=True)
+    whole = _whole(parts, names) if merged else None
+    out.mkdir(parents=True)  # what is refused has been by now
+    if whole is not None:
+        whole.save_pretrained(out, safe_serialization=True)
     else:
         _adapter(parts, spec.weights, out)
     if parts.task == "FEATURE_EXTRACTION":
         safetensors.torch.save_file(parts.head, out / "head.safetensors")
     if names:
-        (out / "concepts.json").write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
-    _copy_tokenizer(run.assets, out)
+        _write_json(out / "concepts.json", names)
+    if spec.text_preparation:
+        _write_json(out / "text_preparation.json", spec.text_preparation)
+    wording = recipe.wording if isinstance(recipe, TextGeneration) else None
+    _copy_tokenizer(run.assets, out, wording)
+    if wording is not None:
+        (out / TEMPLATE_FILE).write_text(wording.whole_template(), encoding="utf-8")
 
 
-def _copy_tokenizer(assets: Path, out: Path) -> None:
-    """Where the base model has no tokenizer_config.json, one says that tokenizer.json is all there is to know."""
-    (out / TOKENIZER_CONFIG).write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}), encoding="utf-8")
-    for name in (language_models.TOKENIZER_FILE, TOKENIZER_CONFIG):
-        if (assets / name).is_file():
-            shutil.copyfile(assets / name, out / name)
+def _write_json(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _copy_tokenizer(assets: Path, out: Path, wording: Wording | None) -> None:
+    """Where the base model has no tokenizer_config.json, one says that tokenizer.json is all there is to know; a chat
+    template finds there what ends a text.
+    """
+    shutil.copyfile(assets / language_models.TOKENIZER_FILE, out / language_models.TOKENIZER_FILE)
+    file = assets / SETTINGS_FILE
+    settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if file.is_file():
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    if wording is not None and not settings.get("eos_token"):
+        settings["eos_token"] = wording.ending
+    _write_json(out / SETTINGS_FILE, settings)
 
 
 def _adapter(parts: Parts, base: str, out: Path) -> None:
@@ -67,7 +88,6 @@ def _adapter(parts: Parts, base: str, out: Path) -> None:
     config = model.peft_config["default"]
     tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
     if parts.task == "SEQ_CLS":
-        _require_linear(parts)
         wrapped = config.peft_type.value in BETWEEN
         tensors = {_inside(name, model, wrapped=wrapped): tensor for name, tensor in tensors.items()}
         place = "base_model.model." if wrapped else "base_model."
@@ -111,7 +131,6 @@ def _whole(parts: Parts, names: list[str]) -> Any:
         model = model.merge_and_unload()
     if parts.task != "SEQ_CLS":
         return model
-    _require_linear(parts)
     config = model.config
     config.num_labels = len(names)
     config.id2label = dict(enumerate(names))

@@ -125,8 +125,10 @@ def test_an_adapter_learns_and_plain_peft_reads_it(weights_dir: Path, tmp_path: 
 
 
 def test_merged_it_is_a_model_like_any_other(weights_dir: Path, tmp_path: Path) -> None:
-    run = trained(tmp_path / "run", spec_for(weights_dir, GPT_NEO, **LEARNS))
+    spec = replace(spec_for(weights_dir, GPT_NEO, **LEARNS), text_preparation={"lower_case": True})
+    run = trained(tmp_path / "run", spec)
     adapter_export.export(run, run.checkpoints / "best", tmp_path / "merged", merged=True)
+    assert json.loads((tmp_path / "merged" / "text_preparation.json").read_text()) == {"lower_case": True}
     model = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "merged")
     texts = ["plays music files", "chess for two"]
@@ -158,6 +160,7 @@ def test_soft_prompts_cannot_be_merged(weights_dir: Path, tmp_path: Path) -> Non
     run = trained(tmp_path / "run", spec)
     with pytest.raises(InvalidTrainingParams, match="cannot be merged"):
         adapter_export.export(run, run.checkpoints / "best", tmp_path / "out", merged=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_does_not_fit_the_base_model_is_refused(weights_dir: Path, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from luthier.catalog.model_type import find_template, templates_of
 from luthier.catalog.template import Template
@@ -32,7 +34,7 @@ from luthier.runs.manifest import Example, Message
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunFolder, RunSpec
 from tests.engine.runs import events_of, finished, hashes_of_weights, spec_of, stop_here, train_here
-from tests.recipes.tiny_writers import tiny_decoder, tiny_encoder_decoder
+from tests.recipes.tiny_writers import TURN, tiny_decoder, tiny_encoder_decoder
 
 CITIES = ("Oslo", "Lima", "Kyoto", "Accra", "Porto", "Minsk")
 SENTENCES = ("{} is lovely in spring.", "We went to {} by train.", "My aunt lives in {}.", "Is {} far from here?",
@@ -264,6 +266,27 @@ def test_goes_on_where_it_was_cut_with_the_same_bytes(tmp_path: Path) -> None:
     finished(train_here(cut))
     assert [event.step for event in events_of(cut) if isinstance(event, Started)] == [0, 1]
     assert hashes_of_weights(cut) == hashes_of_weights(whole)
+
+
+@pytest.mark.parametrize("form", ["own", "sections"])
+def test_what_is_exported_has_the_chat_template_of_the_training(tmp_path: Path, form: str) -> None:
+    """Also where the tokenizer puts a token first, and where config.json alone says what ends a text."""
+    root = weights_of(tmp_path / "weights", chats=True)
+    if form == "sections":
+        tokenizer = Tokenizer.from_file(str(root / WEIGHTS / "tokenizer.json"))
+        tokenizer.post_processor = TemplateProcessing(single=f"{TURN} $A", special_tokens=[(TURN, 2)])
+        tokenizer.save(str(root / WEIGHTS / "tokenizer.json"))
+        (root / WEIGHTS / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ 1 / 0 }}"}))
+    run = made(tmp_path / "run", small_spec(root, epochs=1, batch_size=16, chat_template=form), examples())
+    finished(train_here(run))
+    adapter_export.export(run, run.checkpoints / "best", tmp_path / "out", merged=True)
+    theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path / "out")
+    turns = [("system", "Be brief."), ("user", "Is Lima far?"), ("assistant", "Yes."), ("user", "Is Oslo?")]
+    rows = [{"role": role, "content": content} for role, content in turns]
+    ours: Any = recipe_for(run.spec())
+    prompt = ours.wording.prompt(json.dumps({"messages": rows}), chat=True)
+    assert theirs.apply_chat_template(rows, add_generation_prompt=True, return_dict=False) == prompt
+    assert (prompt[0] == 2) and (theirs.eos_token_id in prompt)
 
 
 def test_goes_on_from_a_trained_model(trained: RunFolder, tmp_path: Path) -> None:
