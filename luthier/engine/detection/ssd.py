@@ -67,8 +67,7 @@ class SSD(Detector):
     def _raw(self, images: Tensor, sizes: list[tuple[int, int]]) -> tuple[dict[str, Tensor], list[Tensor]]:
         maps = self.neck(self.body(images))
         raw = {name: tensor.float() for name, tensor in self.parts.head(maps).items()}
-        precise = [one.float() for one in maps]  # torchvision gives the boxes the precision of the maps
-        return raw, self.parts.anchor_generator(ImageList(images, sizes), precise)
+        return raw, self.parts.anchor_generator(ImageList(images, sizes), maps)
 
     def _matched(self, target: Target, anchors: Tensor) -> Tensor:
         if not len(target.boxes):
