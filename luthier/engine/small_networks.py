@@ -37,6 +37,28 @@ def with_stochastic_depth(network: nn.Module, rate: float) -> nn.Module:
     return network
 
 
+class EdgeStem(nn.Module):
+    """Images (B, 3, H, W) to (B, edges + plain, H/2, W/2). Dark on bright and bright on dark are the same edge to it.
+
+    Few pictures cannot teach a network that light and colours differ from one to the next. So the edges' filters see
+    the picture normalised by itself, answer to no even surface, as their weights have a mean of 0, and lose their sign;
+    Jarrett et al. 2009, "What is the Best Multi-Stage Architecture for Object Recognition?", found this to matter most
+    with few labels. The plain filters keep the colours.
+    """
+
+    def __init__(self, edges: int, plain: int) -> None:
+        super().__init__()
+        self.edges = nn.Conv2d(3, edges, 3, 2, 1, bias=False)
+        self.plain = nn.Conv2d(3, plain, 3, 2, 1, bias=False)
+        self.edges_norm = nn.BatchNorm2d(edges)
+        self.plain_norm = nn.BatchNorm2d(plain)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights = self.edges.weight - self.edges.weight.mean((2, 3), keepdim=True)
+        found = functional.conv2d(functional.instance_norm(x), weights, stride=2, padding=1).abs()
+        return torch.cat([self.edges_norm(found), functional.relu(self.plain_norm(self.plain(x)))], 1)
+
+
 class TinyResNet(nn.Module):
     """Images (B, 3, S, S), S of at least 16, to logits (B, classes). 0.3 million parameters, 8x downsampling."""
 
@@ -44,7 +66,7 @@ class TinyResNet(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.stem = EdgeStem(24, 8)
         self.stage1 = ResidualBlock(32, 32, 1)
         self.stage2 = ResidualBlock(32, 64, 2)
         self.stage3 = ResidualBlock(64, 128, 2)

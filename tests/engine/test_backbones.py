@@ -56,12 +56,12 @@ def test_missing_weights_are_named_with_the_command_that_adds_them(tmp_path: Pat
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     network = backbones.create(TINY, 5, 32)
-    short = {name: tensor for name, tensor in network.state_dict().items() if name != "stem.0.weight"}
+    short = {name: tensor for name, tensor in network.state_dict().items() if name != "stem.edges.weight"}
     file = tmp_path / "model.safetensors"
     safetensors.torch.save_file({**short, "extra": torch.zeros(1), "stage1.bn1.bias": torch.zeros(3)}, file)
     with pytest.raises(CorruptFile) as caught:
         backbones.load_weights(network, file)
-    for part in ("1 missing, as stem.0.weight", "1 unexpected, as extra", "1 mismatched, as stage1.bn1.bias"):
+    for part in ("1 missing, as stem.edges.weight", "1 unexpected, as extra", "1 mismatched, as stage1.bn1.bias"):
         assert part in caught.value.details
 
 

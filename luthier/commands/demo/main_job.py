@@ -16,7 +16,7 @@ from luthier.commands.durations import spell
 
 BATCH = 128
 TEMPLATE = "luthier_tiny_resnet"
-EPOCHS, SEED = 6, 1  # half the template's default: digits are learnt by then
+EPOCHS, SEED, SIDE = 6, 1, 32  # digits of 8 pixels are learnt in little time
 APP, DATASET, MODEL = "demo", "digits", "digit-reader"
 VERSION_PENDING, VERSION_IN_PROGRESS, VERSION_READY, TRAINED = 64005, 64010, 64015, 21100
 WAIT_SECONDS = 120.0  # for anything but the training
@@ -142,7 +142,7 @@ class MainJob:
 
     def _wanted_version(self, dataset_version: str, labels: Sequence[str]) -> Any:
         params = Struct()
-        params.update({"template": TEMPLATE, "num_epochs": EPOCHS, "seed": SEED})
+        params.update({"template": TEMPLATE, "num_epochs": EPOCHS, "image_size": SIDE, "seed": SEED})
         params.update({"dataset_id": DATASET, "dataset_version_id": dataset_version})
         concepts = [resources_pb2.Concept(id=f"digit-{label}") for label in labels]
         return resources_pb2.ModelVersion(
