@@ -41,7 +41,7 @@ SMALL = {  # what stands for a network: of the same parts, and quick
     "ssd:timm/vgg16": "small_ssd:timm/resnet10t",
     "retinanet:luthier/bn_inception": "small_retinanet:timm/resnet10t",
     "retinanet:timm/inception_v4": "small_retinanet:timm/resnet10t",
-    "yolof:timm/resnet50": "small_yolof:timm/resnet10t",
+    "yolof:timm/resnet50": "small_yolof:timm/test_resnet",
     "luthier/yolox_s": "small_yolox",
     "transformers/rtdetrv2_r18": "tiny_rtdetr",
     "transformers/dfine_small": "tiny_dfine",

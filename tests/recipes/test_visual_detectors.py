@@ -60,10 +60,15 @@ LEARNERS: dict[str, dict[str, Any]] = {  # a template of each network: what diff
     "MMDetection_FasterRCNN": {"epochs": 25},
     "Clarifai_InceptionV2": {"epochs": 25},
     "MMDetection_SSD": {"epochs": 80, "learning_rate": 3e-3},
+    "MMDetection_YoloF": {"epochs": 32, "image_size": (160,)},  # its one map has a cell for every 32 pixels
     "MMDetection_YOLOX": {"epochs": 60},
     "luthier_rtdetrv2_r18": {"epochs": 100, "learning_rate": 2e-3, "warmup_steps": 20, "clip_gradient_norm": 1.0},
+    "luthier_dfine_small": {"epochs": 60, "learning_rate": 3e-3, "warmup_steps": 10, "clip_gradient_norm": 5.0},
 }
-ADDS_UP = ("luthier_rtdetrv2_r18",)  # whose loss is a sum over layers and noisy boxes, and never near nothing
+ADDS_UP = (
+    "luthier_rtdetrv2_r18",
+    "luthier_dfine_small",
+)  # whose loss is a sum over layers and noisy boxes, and never near nothing
 
 
 @pytest.mark.parametrize("name", LEARNERS)
