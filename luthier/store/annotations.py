@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, fun
 from luthier.errors import DuplicateId, shown
 from luthier.store import regions, tables
 from luthier.store.conflicts import unless_taken
-from luthier.store.database import insert_rows, now
+from luthier.store.database import BY_KEY, insert_rows, now, one_of
 from luthier.store.regions import RegionRow
 from luthier.store.snapshots import COUNTING
 
@@ -173,18 +173,19 @@ def numbers_where(connection: Connection, app: int, conditions: Sequence[ColumnE
 
 def labels_of(connection: Connection, annotations: Sequence[int]) -> dict[int, list[Label]]:
     """By the annotation's seq, in the order in which their concepts were made."""
-    return _labels(connection, tables.labels.c.annotation.in_(annotations), "annotation")
+    return _labels(connection, one_of(connection, tables.labels.c.annotation, annotations), "annotation")
 
 
 def own_labels(connection: Connection, inputs: Sequence[int]) -> dict[int, list[Label]]:
     """Labels of the inputs' own annotations, by the input's seq."""
-    own = (tables.labels.c.input.in_(inputs), tables.annotations.c.own.is_(True))
-    return _labels(connection, own, "input")
+    own = select(tables.annotations.c.own).where(tables.annotations.c.seq == tables.labels.c.annotation)
+    these = (one_of(connection, tables.labels.c.input, inputs), own.scalar_subquery().is_(True))
+    return _labels(connection, these, "input")
 
 
 def all_labels(connection: Connection, inputs: Sequence[int]) -> dict[int, list[Label]]:
     """Labels that any annotation gives, by the input's seq."""
-    return _labels(connection, tables.labels.c.input.in_(inputs), "input")
+    return _labels(connection, one_of(connection, tables.labels.c.input, inputs), "input")
 
 
 def remove(connection: Connection, seqs: Sequence[int]) -> None:
@@ -216,12 +217,12 @@ def _labels(connection: Connection, where: Any, key: str) -> dict[int, list[Labe
     query = (
         select(labels.annotation, labels.input, concepts.id, concepts.name, labels.value)
         .join(tables.concepts, concepts.seq == labels.concept)
-        .join(tables.annotations, tables.annotations.c.seq == labels.annotation)
         .where(*conditions)
         .order_by(concepts.seq)
+        .execution_options(**BY_KEY)
     )
     found: dict[int, list[Label]] = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(query).all():
         label = Label(*row)
         found[getattr(label, key)].append(label)
     return found

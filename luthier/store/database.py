@@ -28,9 +28,10 @@ from sqlalchemy.types import TypeEngine
 
 from luthier.settings import Settings, without_password
 from luthier.store.conflicts import in_words
-from luthier.store.engines import WRITE, engine_for, refused, require_reachable
+from luthier.store.engines import BY_KEY, WRITE, engine_for, refused, require_reachable
 
-__all__ = ["Connection", "Database", "now"]  # Connection: what rooms above name in annotations, SQL being ours alone
+# Connection: what rooms above name in annotations, SQL being ours alone
+__all__ = ["BY_KEY", "Connection", "Database", "now"]
 
 Rows = TypeVar("Rows", bound=Select[Any])
 
@@ -69,6 +70,8 @@ class Database:
             if not self.local:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
+            if not self.local:
+                connection.commit()  # at a rollback the driver would drop what it has prepared
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

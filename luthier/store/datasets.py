@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from luthier.store import tables
-from luthier.store.database import insert_rows, now
+from luthier.store.database import BY_KEY, insert_rows, now, one_of
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,13 @@ def datasets_of(connection: Connection, inputs: Sequence[int]) -> dict[int, list
     query = (
         select(table.c.input, tables.datasets.c.id)
         .join(tables.datasets, tables.datasets.c.seq == table.c.dataset)
-        .where(table.c.input.in_(inputs))
+        .where(one_of(connection, table.c.input, inputs))
         .order_by(table.c.seq)
+        .execution_options(**BY_KEY)
     )
     found: dict[int, list[str]] = defaultdict(list)
-    for row in connection.execute(query):
-        found[row.input].append(row.id)
+    for input, id in connection.execute(query).all():
+        found[input].append(id)
     return found
 
 

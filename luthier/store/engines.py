@@ -20,6 +20,8 @@ NOTICE_A_DEAD_SERVER = {
     "tcp_user_timeout": 15_000,  # milliseconds
 }
 WRITE = "luthier_write"  # execution option of a connection that `Database.write` gave
+# Execution options of a query that is planned in the same way whatever it asks for: by keys of rows, in short.
+BY_KEY = {"luthier_by_key": True}
 FORM = "give postgresql+psycopg://user:password@host:5432/name, or unset it to use SQLite in the data folder"
 _POSTGRESQL = re.compile(r"postgres(ql)?(\+psycopg)?://")
 
@@ -80,6 +82,16 @@ def postgresql(url: str) -> Engine:
     def _prepare(connection: Any, _record: object) -> None:
         connection.execute(f"SET lock_timeout = '{BUSY_SECONDS:.0f}s'")
         connection.commit()
+
+    @event.listens_for(engine, "do_execute")
+    def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        """Of what is read, queries by key are planned once per connection, the others each time: PostgreSQL would plan
+        for a concept with as many inputs as concepts have in the middle, and one may have none, another a million.
+        """
+        if context.execution_options.get(WRITE) or hasattr(cursor, "name"):
+            return False  # as the driver does it: it prepares writes by itself, and a cursor of the server's never
+        cursor.execute(statement, parameters, prepare=context.execution_options.keys() >= BY_KEY.keys())
+        return True
 
     return engine
 

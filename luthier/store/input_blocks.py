@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from luthier.store.engines import BY_KEY
 from luthier.store.tables import input_blocks
 
 BLOCK = 4096  # numbers in a block; the migration that made the table knows it too
@@ -44,6 +45,12 @@ def place_of(connection: Connection, app: int, offset: int) -> tuple[int, int]:
     column = input_blocks.c
     before = func.sum(column.inputs).over(order_by=column.block) - column.inputs
     blocks = select(column.block, before.label("before")).where(column.app == app).subquery()
-    query = select(blocks).where(blocks.c.before <= offset).order_by(blocks.c.block.desc()).limit(1)
+    query = (
+        select(blocks)
+        .where(blocks.c.before <= offset)
+        .order_by(blocks.c.block.desc())
+        .limit(1)
+        .execution_options(**BY_KEY)
+    )
     found = connection.execute(query).first()
     return (int(found.block) * BLOCK, offset - int(found.before)) if found else (0, offset)

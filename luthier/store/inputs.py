@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, sel
 from luthier.errors import TryAgain
 from luthier.store import input_blocks, tables
 from luthier.store.conflicts import unless_taken
-from luthier.store.database import insert_rows, now
+from luthier.store.database import BY_KEY, insert_rows, now, one_of
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def page(
         query = query.where(tables.inputs.c.status == status)
     if not ids and status is None:
         first, offset = input_blocks.place_of(connection, app, offset)
-        query = query.where(seq >= first)
+        query = query.where(seq >= first).execution_options(**BY_KEY)
     found = list(connection.execute(query.order_by(seq).offset(offset).limit(limit)).scalars())
     rows = rows_of(connection, found)  # apart: what is skipped is skipped in an index
     return [rows[number] for number in found if number in rows]
@@ -170,12 +170,14 @@ def _in_app(app: int) -> Select[Any]:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[InputRow]:
-    return [InputRow(*row) for row in connection.execute(query)]
+    return [InputRow(*row) for row in connection.execute(query).all()]
 
 
 def rows_of(connection: Connection, seqs: Sequence[int]) -> dict[int, InputRow]:
     """By seq; those that are not there are left out."""
-    rows = _rows(connection, select(*_COLUMNS).where(tables.inputs.c.seq.in_(seqs)))
+    rows = _rows(
+        connection, select(*_COLUMNS).where(one_of(connection, tables.inputs.c.seq, seqs)).execution_options(**BY_KEY)
+    )
     return {row.seq: row for row in rows}
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from luthier.errors import DuplicateId, shown
 from luthier.store import tables
 from luthier.store.conflicts import unless_taken
-from luthier.store.database import held, now
+from luthier.store.database import BY_KEY, held, now
 
 Order = Literal["seq", "id", "created_at", "modified_at"]
 
@@ -87,7 +87,7 @@ def user_by_seq(connection: Connection, seq: int) -> UserRow | None:
 
 def find_app(connection: Connection, user_id: str, app_id: str) -> AppRow | None:
     """In a write it stays as it is until the write ends, and other writers of the app wait."""
-    query = _apps().where(tables.users.c.id == user_id, tables.apps.c.id == app_id)
+    query = _apps().where(tables.users.c.id == user_id, tables.apps.c.id == app_id).execution_options(**BY_KEY)
     row = connection.execute(held(connection, query, tables.apps)).mappings().first()
     return AppRow(**row) if row else None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select, update
 
-from luthier.store.database import now
+from luthier.store.database import BY_KEY, now
 from luthier.store.tables import tokens, users
 
 PREFIX = "luth_pat_"
@@ -124,4 +124,5 @@ def _token(row: Any) -> TokenRow:
     return TokenRow(**{**values, "scopes": json.loads(row["scopes"])})
 
 
-_BY_HASH = _rows(tokens.c.hash).where(tokens.c.hash == bindparam("digest"))  # built once: every call asks it
+_THIS = tokens.c.hash == bindparam("digest")
+_BY_HASH = _rows(tokens.c.hash).where(_THIS).execution_options(**BY_KEY)  # built once: every call asks it
