@@ -79,7 +79,7 @@ ALONE = {  # what runs in a process of its own: program, given as arguments the 
 import sys, json, time
 import torch
 from transformers import AutoModel, AutoTokenizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegressionCV
 data = json.load(open(sys.argv[1])); torch.manual_seed(int(sys.argv[3]))
 tokenizer, model = AutoTokenizer.from_pretrained(sys.argv[2]), AutoModel.from_pretrained(sys.argv[2]).eval()
 def embed(texts):
@@ -95,7 +95,7 @@ def embed(texts):
 ready = time.monotonic()
 train, test = embed([t for t, _ in data["train"]]), embed([t for t, _ in data["test"]])
 embedded = time.monotonic()
-best = LogisticRegression(max_iter=1000, C=10).fit(train, [s for _, s in data["train"]])
+best = LogisticRegressionCV(Cs=[1, 3, 10, 30], cv=3, max_iter=1000).fit(train, [s for _, s in data["train"]])
 accuracy = best.score(test, [s for _, s in data["test"]])
 print(json.dumps({"accuracy": accuracy, "texts_per_second": 1 / (embedded - ready) * sum(map(len, data.values()))}))
 """,
@@ -104,7 +104,8 @@ import sys, json
 import numpy as np
 from luthier.engine.devices import cpu_has_bfloat16
 from transformers import (AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer,
-                          TrainingArguments)
+                          TrainingArguments, set_seed)
+set_seed(int(sys.argv[3]))
 data = json.load(open(sys.argv[1])); subjects = sorted({s for _, s in data["train"]})
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[2])
 model = AutoModelForSequenceClassification.from_pretrained(sys.argv[2], num_labels=len(subjects))

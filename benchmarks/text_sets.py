@@ -9,7 +9,7 @@ import gzip
 import re
 import subprocess
 import sysconfig
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,13 +25,14 @@ Labelled = list[tuple[str, str]]
 
 
 def of(name: str, seed: int) -> tuple[Labelled, Labelled]:
-    """Texts to learn from and to judge on, each once, subjects as even as there are texts for them."""
-    by_subject = SETS[name]()
+    """Texts to learn from and to judge on, subjects as even as there are texts for them; no text of two subjects."""
+    by_subject = {subject: set(texts) for subject, texts in SETS[name]().items()}
+    subjects = Counter(text for texts in by_subject.values() for text in texts)
     generator = np.random.default_rng(seed)
     wanted = -(-(TRAIN + TEST) // len(by_subject))
     rows = []
     for subject, texts in sorted(by_subject.items()):
-        chosen = generator.permutation(sorted(set(texts)))[:wanted]
+        chosen = generator.permutation(sorted(text for text in texts if subjects[text] == 1))[:wanted]
         rows += [(str(text), subject) for text in chosen]
     rows = [rows[place] for place in generator.permutation(len(rows))]
     tested = min(TEST, len(rows) // 5)

@@ -115,7 +115,7 @@ def luthier(given: argparse.Namespace) -> float:
 
 
 def trainer(given: argparse.Namespace, bf16: bool) -> float:
-    """Mean seconds per step of transformers' Trainer on the same files, decoded as its examples do, with Pillow."""
+    """Median seconds per step of transformers' Trainer on the same files, decoded as its examples do, with Pillow."""
     import timm
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
