@@ -40,8 +40,8 @@ def with_stochastic_depth(network: nn.Module, rate: float) -> nn.Module:
 class EdgeStem(nn.Module):
     """Images (B, 3, H, W) to (B, edges + plain, H/2, W/2). Dark on bright and bright on dark are the same edge to it.
 
-    Few pictures cannot teach a network that light and colours differ from one to the next. So the edges' filters see
-    the picture normalised by itself, answer to no even surface, as their weights have a mean of 0, and lose their sign;
+    Few pictures cannot teach a network that light and colours differ from one to the next. So the edges' filters answer
+    to no even surface, as their weights have a mean of 0, lose their sign and are measured by the picture's mean edge;
     Jarrett et al. 2009, "What is the Best Multi-Stage Architecture for Object Recognition?", found this to matter most
     with few labels. The plain filters keep the colours.
     """
@@ -55,7 +55,8 @@ class EdgeStem(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weights = self.edges.weight - self.edges.weight.mean((2, 3), keepdim=True)
-        found = functional.conv2d(functional.instance_norm(x), weights, stride=2, padding=1).abs()
+        found = functional.conv2d(x, weights, stride=2, padding=1).abs()
+        found = found / (found.mean((1, 2, 3), keepdim=True) + 1e-3)
         return torch.cat([self.edges_norm(found), functional.relu(self.plain_norm(self.plain(x)))], 1)
 
 

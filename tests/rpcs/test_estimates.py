@@ -18,7 +18,7 @@ from luthier.store.calibrations import Calibration
 from tests.rpcs.test_model_versions import counts_of, frozen
 from tests.rpcs.trainable import IN_APP, TINY, add_concept, add_dataset, add_input, make_model, training
 
-MEASURED = Calibration(TINY, "visual-classifier", 32, 64, "cpu/2", 0.1, 0.001, 5.0, 0.5, 0.0246)
+MEASURED = Calibration(TINY, "visual-classifier", 48, 32, "cpu/2", 0.1, 0.001, 5.0, 0.5, 0.0554)
 
 
 @pytest.fixture
@@ -77,9 +77,9 @@ def test_each_cost_is_in_the_sum(field: str) -> None:
 
 
 def test_a_calibration_scales_with_computation_and_batch_size() -> None:
-    work = Workload(100, 10, 10, 2, batch_size=32, gflops_per_item=2 * MEASURED.gflops_per_item)
+    work = Workload(100, 10, 10, 2, batch_size=64, gflops_per_item=2 * MEASURED.gflops_per_item)
     costs = training_time.scaled(MEASURED, work)
-    assert costs.seconds_per_step == pytest.approx(0.1 * 2 * 32 / 64)
+    assert costs.seconds_per_step == pytest.approx(0.1 * 2 * 64 / 32)
     assert costs.seconds_per_validation_item == pytest.approx(0.002)
     assert costs.start_seconds == 5.0
 
@@ -97,7 +97,7 @@ def test_the_nearest_calibration_is_of_the_same_template_then_of_the_same_weight
 
 def test_a_frozen_network_whose_features_are_kept_sees_every_example_once() -> None:
     template = find_template("visual-classifier", TINY)
-    for given, epochs in (({"feature_cache": "on"}, 1), ({"feature_cache": "off"}, 12)):
+    for given, epochs in (({"feature_cache": "on"}, 1), ({"feature_cache": "off"}, 40)):
         values = template.checked({"trainable_layers": "head", **given})
         assert training_time.workload(template, values, (80, 10, 10)).epochs == epochs
 
@@ -110,7 +110,7 @@ def test_the_splits_add_up() -> None:
 def test_a_measurement_for_exactly_this_is_taken_as_it_is(ready: Context) -> None:
     measured(ready)
     answer = ask(ready, just(TINY, num_epochs=10), count=1000)
-    expected = 5.0 + 10 * 800 / 64 * 0.1 + (10 * 100 + 100) * 0.001 + 11 * 0.5
+    expected = 5.0 + 10 * 800 / 32 * 0.1 + (10 * 100 + 100) * 0.001 + 11 * 0.5
     assert answer.training_time_estimates[0].seconds == pytest.approx(expected, abs=1)
     assert (answer.status.code, answer.status.details) == (10000, "")
     assert jobs.claim(ready.database, "w", "training") is None
@@ -119,15 +119,15 @@ def test_a_measurement_for_exactly_this_is_taken_as_it_is(ready: Context) -> Non
 def test_another_batch_size_is_a_first_estimate_and_is_measured_once(ready: Context) -> None:
     measured(ready)
     for _ in range(3):
-        answer = ask(ready, just(TINY, batch_size=32), count=1000)
+        answer = ask(ready, just(TINY, batch_size=16), count=1000)
         assert "first estimate" in answer.status.details and TINY in answer.status.details
     job = jobs.claim(ready.database, "w", "training")
     assert job is not None and job.kind == "calibration"
     assert job.payload["template"] == TINY
     assert job.payload["model_type"] == "visual-classifier"
-    assert job.payload["hyperparameters"] == {"image_size": 32, "batch_size": 32}
+    assert job.payload["hyperparameters"] == {"image_size": 48, "batch_size": 16}
     assert jobs.claim(ready.database, "w", "training") is None
-    ask(ready, just(TINY, batch_size=32), count=1000)
+    ask(ready, just(TINY, batch_size=16), count=1000)
     assert jobs.claim(ready.database, "w", "training") is None, "one that runs is not asked for again"
 
 
@@ -176,7 +176,7 @@ def test_without_any_measurement_there_is_an_estimate_all_the_same(ctx: Context)
 def test_more_inputs_and_epochs_take_longer(ready: Context) -> None:
     measured(ready)
     assert seconds(ready, just(TINY), 10_000) > seconds(ready, just(TINY), 1000)
-    assert seconds(ready, just(TINY, num_epochs=40), 1000) > seconds(ready, just(TINY), 1000)
+    assert seconds(ready, just(TINY, num_epochs=80), 1000) > seconds(ready, just(TINY), 1000)
     assert seconds(ready, just("MMClassification_ResNet_50_RSB_A1"), 1000) > seconds(ready, just(TINY), 1000)
 
 
@@ -200,7 +200,7 @@ def test_a_frozen_version_is_counted_as_it_was_split(ready: Context) -> None:
     measured(ready)
     counts = {**counts_of(320, 320), "splits": {"train": 640, "val": 0, "test": 0}}
     frozen(ready, add_dataset(ready, "d"), "v1", counts)
-    expected = 5.0 + 10 * 640 / 64 * 0.1 + 11 * 0.5
+    expected = 5.0 + 10 * 640 / 32 * 0.1 + 11 * 0.5
     found = seconds(ready, just(TINY, num_epochs=10, dataset_version_id="v1"))
     assert found == pytest.approx(expected, abs=1)
 

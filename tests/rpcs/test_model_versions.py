@@ -105,7 +105,7 @@ def test_a_training_is_queued_and_answered_at_once(ready: Context) -> None:
     row = row_of(ready, version.id)
     assert row.request["given"] == {"num_epochs": 2}
     assert row.request["hyperparameters"]["num_epochs"] == 2
-    assert row.request["hyperparameters"]["batch_size"] == 64
+    assert row.request["hyperparameters"]["batch_size"] == 32
     assert row.request["concepts"] == [{"id": "cat", "name": "Cat"}, {"id": "dog", "name": "Dog"}]
     assert row.request["seed"] >= 0
     assert row.request["invalid_data_tolerance_percent"] == 5.0
@@ -153,7 +153,7 @@ def test_values_without_a_kind_count_as_missing(ready: Context) -> None:
     sent = training()
     sent.train_info.params.fields["num_epochs"].CopyFrom(Value())
     version = post(ready, sent).model_version
-    assert row_of(ready, version.id).request["hyperparameters"]["num_epochs"] == 12
+    assert row_of(ready, version.id).request["hyperparameters"]["num_epochs"] == 40
     json_format.MessageToJson(version)
 
 

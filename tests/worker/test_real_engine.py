@@ -53,7 +53,7 @@ def test_a_killed_training_goes_on_and_its_result_is_served_with_metrics(
 def test_a_measurement_is_kept_for_its_device_size_and_batch(
     world: World, digits: list[tuple[str, bytes]], worker: Worker
 ) -> None:
-    payload = {"model_type": "visual-classifier", "template": "luthier_tiny_resnet", "image_size": 32, "batch_size": 8}
+    payload = {"model_type": "visual-classifier", "template": "luthier_tiny_resnet", "image_size": 48, "batch_size": 8}
     with world.database.write() as connection:
         jobs.enqueue(connection, "calibration", "training", "ada", payload, priority=-10)
 
@@ -63,7 +63,7 @@ def test_a_measurement_is_kept_for_its_device_size_and_batch(
             return calibrations.all_for(connection, device[0]) if device else []
 
     (measured,) = world.until(found, 120)
-    assert (measured.template, measured.image_size, measured.batch_size) == ("luthier_tiny_resnet", 32, 8)
+    assert (measured.template, measured.image_size, measured.batch_size) == ("luthier_tiny_resnet", 48, 8)
     assert measured.seconds_per_step > 0 and measured.start_seconds > 0 and measured.checkpoint_seconds > 0
     assert list((world.settings.runs_folder / ".calibrations").iterdir()) == []
 
