@@ -1,9 +1,9 @@
 # `make demo` sets everything up and runs the main job on real data; `make test` installs the Python packages that the tests
-# need and runs them, file by file in two processes at once: `make test JOBS=1` for one. `make system-packages`, as root,
-# installs the programs that they start.
+# need and runs them, file by file in three processes at once, as many tests wait for servers: `make test JOBS=1` for one.
+# `make system-packages`, as root, installs the programs that they start.
 
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 
