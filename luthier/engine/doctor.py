@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from luthier.engine.devices import available_threads, cpu_has_bfloat16, cpu_name
+from luthier.engine.devices import cpu_has_bfloat16, cpu_name
+from luthier.runs.cores import available_threads
 
 
 def findings() -> dict[str, Any]:

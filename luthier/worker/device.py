@@ -1,13 +1,13 @@
 """What this worker trains on, as the engine says. Estimates are kept per device. Next: `calibration_job`."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from luthier.runs import launch
+from luthier.runs.cores import available_threads
 
 DOCTOR = "luthier.engine.doctor"
 DOCTOR_SECONDS = 120.0
@@ -31,10 +31,6 @@ def image_size_of(values: Mapping[str, Any]) -> int:
     """Pixels, as calibrations are kept by: the first of a list of sides; 0 for templates without pictures."""
     size = values.get("image_size", 0)
     return int(size[0] if isinstance(size, list | tuple) else size)
-
-
-def available_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ask_engine() -> str:

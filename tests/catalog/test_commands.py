@@ -24,7 +24,7 @@ safetensors.torch.save_file(network.state_dict(), sys.argv[2])
 
 def luthier(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUTHIER_", "HF_"))}
-    settings = {"LUTHIER_WEIGHTS_DIR": str(folder), "OMP_NUM_THREADS": "1", "HF_HOME": str(folder.parent / "hf")}
+    settings = {"LUTHIER_WEIGHTS_DIR": str(folder), "HF_HOME": str(folder.parent / "hf")}
     command = [sys.executable, "-m", "luthier", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=kept | settings | environment, check=False)
 

@@ -34,6 +34,12 @@ from tests.data.pictures import (
     with_chunk,
 )
 
+# What Pillow thinks of them is not the news.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
+]
+
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 
 

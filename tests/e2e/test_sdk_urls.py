@@ -71,5 +71,5 @@ def test_sdk_uploads_by_url_and_downloads_again(fetching: Server, web: Web, tmp_
     assert one["geo"]["geoPoint"] == {"longitude": 13.5, "latitude": 52.25}
     assert (one["image"]["imageInfo"]["width"], one["image"]["imageInfo"]["format"]) == (12, "PNG")
     assert seen["inputs"]["t1"]["text"]["raw"] == TEXT.decode()
-    assert "abc" not in json.dumps(seen)
+    assert "not-for-everyone" not in json.dumps(seen)
     assert not any(fetching.token in asked for asked in web.asked), "the SDK sends its token to what it downloads from"

@@ -37,7 +37,7 @@ class Predictors:
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, str(self.data), self.module, json.dumps(self.settings)],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
         assert self.process.stdout and self.process.stdout.readline() == b"ready\n"
 

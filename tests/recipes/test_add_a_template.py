@@ -46,7 +46,7 @@ def _run(line: str, folder: Path) -> str:
     program, *arguments = shlex.split(line)
     assert program == "luthier"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LUTHIER_")}
-    environment = {**kept, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment = {**kept, "PYTHONPATH": str(folder), "COLUMNS": "200"}
     done = subprocess.run(
         [sys.executable, "-m", "luthier", *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -26,7 +26,7 @@ def table(name: str, rows: list[tuple[str, ...]]) -> str:
 
 pictures = [
     ("one", f"{SITE}/one.png", "cat,Not spam", "{'from': 'a', 'size': 3}", "13.5,52.25"),
-    ("two", f"{SITE}/two.png?token=abc", "dog", "", ""),
+    ("two", f"{SITE}/two.png?token=not-for-everyone", "dog", "", ""),
     ("redirected", f"{SITE}/redirected", "dog", "", ""),
     ("missing", f"{SITE}/missing.png", "cat", "", ""),
     ("page", f"{SITE}/page.png", "cat", "", ""),
