@@ -40,7 +40,7 @@ def _accumulated(session: Session, batches: list[Batch]) -> float:
     the loss of the step as a whole.
     """
     recipe, device, step = session.recipe, session.device, session.progress.step
-    torch.manual_seed(seed_for(session.spec.seed, "step", step))
+    device.seed(seed_for(session.spec.seed, "step", step))
     session.optimizer.zero_grad()
     weights = [_weight_of(recipe, batch) for batch in batches]
     losses = []

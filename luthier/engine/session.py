@@ -283,7 +283,7 @@ def open_session(run: RunFolder, log: Log) -> Session:
 
 def build_network(recipe: Recipe, spec: RunSpec, device: Device, log: Log) -> nn.Module:
     """The network on its device, seeded, with weights loaded and frozen as the plan says."""
-    torch.manual_seed(loading.seed_for(spec.seed, "network", 0))
+    device.seed(loading.seed_for(spec.seed, "network", 0))
     network = recipe.build(pretrained=not spec.resume_from)
     if spec.resume_from:
         _start_from(network, Path(spec.resume_from), spec, log)

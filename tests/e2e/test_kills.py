@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.client import Client, until
 from tests.e2e.conftest import DATABASES, Server, on
 
-PARAMS = {"template": "luthier_tiny_resnet", "num_epochs": 16, "seed": 7}
+PARAMS = {"template": "luthier_tiny_resnet", "num_epochs": 16, "image_size": 32, "seed": 7}
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -96,7 +96,7 @@ def test_five_kills_end_with_the_same_bytes(server: Server, client: Client) -> N
     rng = random.Random(1)
     farthest = 0
     for victim in ("engine.train", "luthier worker", "engine.train", "luthier worker", "engine.train"):
-        until(lambda floor=farthest: has_passed(client.version("reader", killed).status, floor), 60)  # type: ignore[misc]
+        until(lambda floor=farthest: has_passed(client.version("reader", killed).status, floor), 180)  # type: ignore[misc]
         time.sleep(rng.uniform(0.0, 1.0))
         status = client.version("reader", killed).status
         if status.code == 21100:

@@ -159,3 +159,14 @@ def test_parts_are_even_so_that_none_is_left_with_a_single_example() -> None:
     assert torch.equal(torch.cat([part["targets"] for part in parts]), batch["targets"])
     assert [len(part) for part in evenly(list(range(17)), 16)] == [8, 9]
     assert evenly([5, 6], 4) == [[5, 6]]
+
+
+def test_a_step_spends_no_time_on_accelerators_that_are_not_used(
+    digits: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeding them takes the call's stack as text, three times over."""
+    stacks = []
+    monkeypatch.setattr("traceback.format_stack", lambda *given: stacks.append(given) or [])
+    run = make_run(tmp_path / "run", digits[:64], without_norms("a", 32))
+    assert finished(train_here(run)).step == 4
+    assert not stacks
