@@ -21,8 +21,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy luthier
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises: some 15 minutes
+chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises, every client on both databases
 	$(BIN)/python -m pytest tests/chaos --chaos --timeout=3600 -s
+	$(BIN)/python -m pytest tests/e2e --chaos --timeout=3600
 
 canaries: $(VENV)/.installed-dev  # the fetcher in a network of its own, where private addresses wait for it
 	unshare --user --map-root-user --net $(BIN)/python -m tests.worker.canaries

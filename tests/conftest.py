@@ -19,7 +19,7 @@ for _variable in [name for name in os.environ if name.startswith(("LUTHIER_", "C
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos", action="store_true", help="tests/chaos at the full size of its promises")
+    parser.addoption("--chaos", action="store_true", help="at the full size of the promises")
 
 
 def free_port() -> int:
