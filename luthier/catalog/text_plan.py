@@ -26,6 +26,7 @@ class TextPlan(LanguagePlan):
 
     mutually_exclusive: bool = True  # True: softmax and cross entropy; False: a sigmoid per concept
     pooling: str = "auto"  # of the last hidden states: mean, last (of the last token), auto (last for a decoder)
+    learn_word_embeddings: bool = True  # with the rest of the body, where that learns
     dropout: float = 0.1  # before the layer that maps to concepts
     head_hidden_layers: int = 0  # between the text's vector and the layer that maps to concepts
     head_hidden_width: int = 512

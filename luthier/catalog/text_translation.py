@@ -130,6 +130,7 @@ def encoder_plan(values: Values) -> TextPlan:
         label_smoothing=values["label_smoothing"],
         max_tokens=values["max_tokens"],
         mutually_exclusive=values["concepts_mutually_exclusive"],
+        learn_word_embeddings=values["learn_word_embeddings"],
         dropout=values["dropout"],
         adapter=adapter,
     )

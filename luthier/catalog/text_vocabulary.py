@@ -117,6 +117,14 @@ def max_tokens(default: int) -> Range:
     return Range(name="max_tokens", default=default, min=8, max=8192, step=1, description=text)
 
 
+def learn_word_embeddings(default: bool) -> Boolean:
+    text = (
+        "Whether the vectors that the encoder reads words by learn too; they are half of a small encoder, and a few "
+        "thousand texts seldom better them: without, a step takes a quarter less time"
+    )
+    return Boolean(name="learn_word_embeddings", default=default, description=text)
+
+
 def dropout(default: float) -> Range:
     text = "Share of the features that the head does without at each step of training"
     return Range(name="dropout", default=default, min=0, max=0.9, description=text)

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from luthier.catalog.weights import folder
+from luthier.engine import checkpoint
 from luthier.engine.evaluate import evaluate
 from luthier.engine.loading import Data, chunks_in_order, training_chunks
 from luthier.engine.predict import Predictor
@@ -162,3 +164,17 @@ def test_batches_hold_texts_of_like_length_and_each_text_once(weights_dir: Path,
     assert lengths != sorted(lengths)  # yet the batches come in random order
     assert training_chunks(400, 32, 0, seed=1, epoch=1, sizes=sizes) != chunks
     assert sorted(i for chunk in chunks_in_order(400, 32, sizes) for i in chunk) == list(range(400))
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_word_embeddings_learn_where_that_is_asked_for(weights_dir: Path, tmp_path: Path, learn: bool) -> None:
+    run = made(tmp_path / "run", small_spec(weights_dir, learn_word_embeddings=learn, **LEARNS), examples())
+    finished(train_here(run))
+    (before,) = (one for name, one in _weights(folder(weights_dir, WEIGHTS)) if name.endswith("word_embeddings.weight"))
+    (after,) = (one for name, one in _weights(run.checkpoints / "best") if name.endswith("word_embeddings.weight"))
+    assert torch.equal(before, after) != learn
+    assert evaluate(run, run.checkpoints / "best", run.manifest_file)["metrics"]["accuracy"] >= 0.95
+
+
+def _weights(place: Path) -> list[tuple[str, torch.Tensor]]:
+    return list(checkpoint.read_tensors(place / checkpoint.MODEL).items())

@@ -25,6 +25,7 @@ TEMPLATE = Template(
         vocabulary.weight_decay(0.01),
         vocabulary.warmup_iters(100),
         vocabulary.trainable_layers(),
+        text_vocabulary.learn_word_embeddings(False),
         text_vocabulary.dropout(0.1),
         vocabulary.label_smoothing(0.0),
         vocabulary.early_stopping_epochs(),

@@ -29,12 +29,14 @@ class TextNetwork(LearnsBeside):
     """A language model's body, its last hidden states pooled to one vector per text, and a head.
 
     `last`: the vector is that of the last token; the head is then without a bias, as that of transformers' decoders.
+    `learns_words`: whether the table of word embeddings learns with the rest of the body.
     """
 
-    def __init__(self, body: nn.Module, head: nn.Linear, *, last: bool) -> None:
+    def __init__(self, body: nn.Module, head: nn.Linear, *, last: bool, learns_words: bool) -> None:
         super().__init__()
         self.body = body
         self.last = last
+        self.learns_words = learns_words
         self.head = head
         if last:
             self.head.register_parameter("bias", None)
@@ -47,6 +49,11 @@ class TextNetwork(LearnsBeside):
         hidden = self.body(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
         hidden = hidden[:, -tokens.shape[1] :]  # an adapter may put tokens of its own before the text's
         return self.head(self._pooled(hidden, mask))  # type: ignore[no-any-return]
+
+    def freeze(self) -> None:
+        super().freeze()
+        if not self.learns_words:
+            self.body.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
 
     def parts(self) -> Parts:
         head = {name: tensor.detach() for name, tensor in self.head.state_dict().items()}
@@ -102,7 +109,7 @@ class TextClassification:
         last = {"last": True, "mean": False}.get(self.plan.pooling, language_models.is_decoder(config))
         width, classes, plan = config.get_text_config().hidden_size, len(self.concept_ids), self.plan
         head = Head(width, classes, plan.head_hidden_layers, plan.head_hidden_width, plan.dropout)
-        network = TextNetwork(body, head, last=last)
+        network = TextNetwork(body, head, last=last, learns_words=plan.learn_word_embeddings)
         if adapter:
             network.leave_out_what_is_frozen()
         return network
