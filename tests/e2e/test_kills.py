@@ -94,7 +94,7 @@ def test_five_kills_end_with_the_same_bytes(server: Server, client: Client) -> N
 
     killed = train(client)
     rng = random.Random(1)
-    farthest = 0
+    farthest = kills = 0
     for victim in ("engine.train", "luthier worker", "engine.train", "luthier worker", "engine.train"):
         until(lambda floor=farthest: has_passed(client.version("reader", killed).status, floor), 180)  # type: ignore[misc]
         time.sleep(rng.uniform(0.0, 1.0))
@@ -104,8 +104,10 @@ def test_five_kills_end_with_the_same_bytes(server: Server, client: Client) -> N
         farthest = min(status.percent_completed, 90)  # killed at its very end, a training has no farther to go
         for pid in processes_of(server, victim):
             os.kill(pid, signal.SIGKILL)
+        kills += 1
     version = client.trained("reader", killed)
 
+    assert kills >= 3, "a training that is over so soon shows little"
     assert weights_hash(server, killed) == weights_hash(server, quiet)
     first, second = (client.version("reader", one).metadata["luthier"]["metrics"] for one in (quiet, killed))
     assert dict(first) == dict(second)

@@ -1,4 +1,4 @@
-"""MiniLM, a small sentence encoder (Wang et al. 2020), fine-tuned as a whole; small enough for a processor."""
+"""MiniLM, a small sentence encoder (Wang et al. 2020), fine-tuned but for its words; small enough for a processor."""
 
 from luthier.catalog import cost, text_translation, text_vocabulary, vocabulary
 from luthier.catalog.template import Template
@@ -6,7 +6,7 @@ from luthier.catalog.template import Template
 TEMPLATE = Template(
     id="luthier_minilm",
     model_type="text-classifier",
-    description="Small sentence encoder, fine-tuned as a whole; small enough for a processor",
+    description="Small sentence encoder, fine-tuned but for its word embeddings; small enough for a processor",
     recipe="text_classification",
     backbone="transformers/bert",
     weights=text_vocabulary.from_hub("sentence-transformers/all-MiniLM-L6-v2"),

@@ -1,4 +1,4 @@
-"""ModernBERT base, an encoder for long texts (Warner et al. 2024), fine-tuned as a whole; wants a GPU or patience."""
+"""ModernBERT base (Warner et al. 2024), an encoder for long texts; all but its words learns; wants a GPU or patience."""
 
 from luthier.catalog import cost, text_translation, text_vocabulary, vocabulary
 from luthier.catalog.template import Template
@@ -6,7 +6,7 @@ from luthier.catalog.template import Template
 TEMPLATE = Template(
     id="luthier_modernbert",
     model_type="text-classifier",
-    description="ModernBERT base, a strong encoder of texts of up to 8192 tokens, fine-tuned as a whole",
+    description="ModernBERT base, a strong encoder of texts of up to 8192 tokens; all but its word embeddings learns",
     recipe="text_classification",
     backbone="transformers/modernbert",
     weights=text_vocabulary.from_hub("answerdotai/ModernBERT-base"),
