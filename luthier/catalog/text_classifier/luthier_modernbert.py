@@ -1,4 +1,4 @@
-"""ModernBERT base (Warner et al. 2024), an encoder for long texts; all but its words learns; wants a GPU or patience."""
+"""ModernBERT base (Warner et al. 2024), an encoder of long texts; all but its words learns; wants a GPU or patience."""
 
 from luthier.catalog import cost, text_translation, text_vocabulary, vocabulary
 from luthier.catalog.template import Template
