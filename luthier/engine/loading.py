@@ -289,15 +289,16 @@ def training_chunks(
     generator = generator_for(seed, "order", epoch)
     count = examples_per_epoch or examples
     order = _balanced(alike, count, generator) if alike else _drawn(range(examples), count, generator)
-    steps = steps_per_epoch(examples, batch_size, examples_per_epoch)
+    # who is left out is settled before any sorting: it would be the longest example in every epoch
+    order = order[: steps_per_epoch(examples, batch_size, examples_per_epoch) * batch_size]
     if not sizes:
-        return _cut(order, batch_size)[:steps]
+        return _cut(order, batch_size)
     chunks: list[list[int]] = []
-    for start in range(0, count, batch_size * STRETCH):
+    for start in range(0, len(order), batch_size * STRETCH):
         stretch = sorted(order[start : start + batch_size * STRETCH], key=lambda index: sizes[index])
         cut = _cut(stretch, batch_size)
         chunks += [cut[place] for place in torch.randperm(len(cut), generator=generator).tolist()]
-    return [chunk for chunk in chunks if len(chunk) > 1 or steps == 1][:steps]
+    return chunks
 
 
 def evenly(chunk: Sequence[int], most: int) -> list[list[int]]:

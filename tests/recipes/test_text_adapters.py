@@ -87,10 +87,13 @@ def logits_by(run: RunFolder, texts: list[str]) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("name", [GPT_NEO, LLAMA, "HF_Mistral_7b_instruct_GPTQ_lora", ANY_MODEL, "luthier_modernbert"])
-def test_every_family_learns_texts_by_heart(weights_dir: Path, tmp_path: Path, name: str) -> None:
-    run = trained(tmp_path / "run", spec_for(weights_dir, name, **LEARNS))
+def test_every_family_learns_sixteen_texts_by_heart(weights_dir: Path, tmp_path: Path, name: str) -> None:
+    """The documented ones by LoRA, as their templates have it."""
+    rows = [*examples(), Example("sixteenth", "", "train", {"games": 1}, text="chess for children")]
+    run = trained(tmp_path / "run", spec_for(weights_dir, name, **LEARNS), rows)
+    assert (run.spec().plan["adapter"].get("peft_type") == "LORA") == (name not in (ANY_MODEL, "luthier_modernbert"))
     judged = evaluate(run, run.checkpoints / "best", run.manifest_file)
-    assert judged["metrics"]["accuracy"] >= 0.95
+    assert judged["examples"] == 16 and judged["metrics"]["accuracy"] >= 0.95
     (answer,) = Predictor(run, run.checkpoints / "best").answer("text", [b"plays music files"])
     assert CONCEPTS[int(np.argmax(answer["values"]))] == "sound"
 

@@ -166,6 +166,14 @@ def test_batches_hold_texts_of_like_length_and_each_text_once(weights_dir: Path,
     assert sorted(i for chunk in chunks_in_order(400, 32, sizes) for i in chunk) == list(range(400))
 
 
+def test_whoever_is_left_over_after_the_last_batch_is_not_always_the_longest_text() -> None:
+    sizes = list(range(1, 17))
+    epochs = [training_chunks(16, 5, 0, seed=1, epoch=epoch, sizes=sizes) for epoch in range(12)]
+    left_out = [set(range(16)) - {index for chunk in chunks for index in chunk} for chunks in epochs]
+    assert all(len(chunks) == 3 and len(one) == 1 for chunks, one in zip(epochs, left_out, strict=True))
+    assert len(set.union(*left_out)) > 4
+
+
 @pytest.mark.parametrize("learn", [False, True])
 def test_word_embeddings_learn_where_that_is_asked_for(weights_dir: Path, tmp_path: Path, learn: bool) -> None:
     run = made(tmp_path / "run", small_spec(weights_dir, learn_word_embeddings=learn, **LEARNS), examples())

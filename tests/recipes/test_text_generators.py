@@ -181,6 +181,19 @@ def test_an_encoder_decoder_learns_sixteen_texts_by_heart(tmp_path: Path) -> Non
     assert judged["metrics"]["exact_match"] >= 0.95
 
 
+def test_gpt_neo_learns_sixteen_texts_by_heart_by_lora(tmp_path: Path) -> None:
+    root = weights_of(tmp_path / "weights", "gpt_neo")
+    rows = [replace(row, split="train") for row in examples()[:16]]
+    template = find_template("text-to-text", "HF_GPTNeo_125m_lora")
+    lora = {"peft_type": "LORA", "r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
+    adapter = template.plan_for(template.checked({"peft_config": lora})).adapter
+    learns = {**LEARNS, "epochs": 60, "batch_size": 16, "schedule": "constant", "adapter": adapter}
+    run = made(tmp_path / "run", small_spec(root, template=template.id, judge_answers=True, **learns), rows)
+    finished(train_here(run))
+    judged = evaluate(run, run.checkpoints / "best", run.manifest_file)
+    assert judged["metrics"]["exact_match"] >= 0.95 and judged["metrics"]["perplexity"] < 1.1
+
+
 def test_packed_and_padded_batches_have_the_same_loss(tmp_path: Path) -> None:
     root = weights_of(tmp_path / "weights", "gpt_neo")
     losses = []

@@ -43,6 +43,7 @@ DECODERS: dict[str, Any] = {
             attention_types=[[["global", "local"], 1]],
             window_size=64,
             max_position_embeddings=256,
+            initializer_range=0.3,  # as words of a trained one: small ones, frozen, make every next word as likely
             **known,
         )
     ),
