@@ -32,7 +32,7 @@ def gradients(session: Session, batches: list[Batch]) -> float:
                 raise
             reason = str(error).strip().partition("\n")[0]
         _release(session)  # here, where no traceback holds on to tensors any more
-        _halve(session, reason)
+        _halve(session, reason, batches)
 
 
 def _accumulated(session: Session, batches: list[Batch]) -> float:
@@ -49,7 +49,7 @@ def _accumulated(session: Session, batches: list[Batch]) -> float:
         number = step * session.plan.accumulate + place
         changed = recipe.augment(there, generator_for(session.spec.seed, "augment", number))
         rows = size_of(changed)
-        for part in parts_of(changed, max(1, session.micro_batch * rows // examples_in(recipe, batch))):
+        for part in parts_of(changed, _rows_at_once(session, batch)):
             with device.autocast():
                 loss = recipe.loss(session.network, part) * (weight * (size_of(part) / rows) / sum(weights))
             losses.append(loss.detach().float())
@@ -80,14 +80,21 @@ def parts_of(batch: Batch, most: int) -> Iterator[Batch]:
         yield {name: parts[place] for name, parts in cut.items()}
 
 
-def _halve(session: Session, reason: str) -> None:
+def _rows_at_once(session: Session, batch: Batch) -> int:
+    """Of the batch's tensors; a row may hold several examples."""
+    return max(1, session.micro_batch * size_of(batch) // examples_in(session.recipe, batch))
+
+
+def _halve(session: Session, reason: str, batches: list[Batch]) -> None:
     """From now on half as many examples at once; raises TrainingFailed where that has no end."""
     before, progress = session.micro_batch, session.progress
-    if before == 1 or progress.halvings == MOST_HALVINGS:
+    rows = max(min(size_of(batch), _rows_at_once(session, batch)) for batch in batches)
+    if rows == 1 or progress.halvings == MOST_HALVINGS:
+        shared = rows == 1 and any(examples_in(session.recipe, batch) > size_of(batch) for batch in batches)
+        least = "a single row, which holds several texts," if shared else _counted(before)
         raise TrainingFailed(
-            f"out of memory at step {progress.step + 1}, even with {_counted(before)} at once, after "
-            f"{progress.halvings} halvings of batch_size {session.batch_size}: {reason}. Give a smaller image_size, "
-            "max_tokens or batch_size, or set gradient_checkpointing"
+            f"out of memory at step {progress.step + 1}, even with {least} at once, after {progress.halvings} halvings "
+            f"of batch_size {session.batch_size}: {reason}. {_remedy(session, single=rows == 1, shared=shared)}"
         )
     progress.halvings += 1
     session.log(
@@ -99,6 +106,23 @@ def _halve(session: Session, reason: str) -> None:
             f"Batch normalisation now takes its statistics from {_counted(session.micro_batch)} instead of {before}: "
             "the model may differ a little from one trained with enough memory."
         )
+
+
+def _remedy(session: Session, *, single: bool, shared: bool) -> str:
+    """What a user can set, as the template calls it, where a `single` row does not fit, one that texts share or not."""
+    given = session.spec.hyperparameters
+    trainer = "trainer_config." if "trainer_config" in given else ""
+    size = "image_size"
+    if session.recipe.input_kind == "text":
+        size = "tokenizer_config.model_max_length" if "tokenizer_config" in given else "max_tokens"
+    batch_size = "" if single else f" or {trainer}{'per_device_train_' if trainer else ''}batch_size"
+    advice = [
+        *(["set packing to false"] if shared else []),
+        f"give a smaller {size}{batch_size}",
+        *([] if session.plan.gradient_checkpointing else [f"set {trainer}gradient_checkpointing"]),
+    ]
+    words = ", or ".join(advice)
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _counted(examples: int) -> str:

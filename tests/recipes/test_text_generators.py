@@ -33,7 +33,7 @@ from luthier.runs.events import Started
 from luthier.runs.manifest import Example, Message
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunFolder, RunSpec
-from tests.engine.runs import events_of, finished, hashes_of_weights, spec_of, stop_here, train_here
+from tests.engine.runs import events_of, failed, finished, hashes_of_weights, spec_of, stop_here, train_here
 from tests.recipes.tiny_writers import TURN, tiny_decoder, tiny_encoder_decoder
 
 CITIES = ("Oslo", "Lima", "Kyoto", "Accra", "Porto", "Minsk")
@@ -256,6 +256,29 @@ def test_half_a_packed_batch_is_half_of_its_rows(tmp_path: Path, monkeypatch: py
     finished(train_here(run))
     assert 1 < seen[0] < 16 and max(seen[1:]) <= (seen[0] + 1) // 2
     assert run.log_file.read_text(encoding="utf-8").count("Out of memory at step 1") == 1
+
+
+def test_a_single_row_that_does_not_fit_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_of = []
+
+    def loss(self: TextGeneration, network: Any, batch: Batch) -> torch.Tensor:
+        rows_of.append(len(batch["tokens"]))
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(TextGeneration, "loss", loss)
+    root = weights_of(tmp_path / "weights")
+    spec = small_spec(root, epochs=1, batch_size=16, row_tokens=96)
+    event = failed(train_here(made(tmp_path / "run", spec, examples())))
+    assert rows_of[-2:] == [2, 1]  # one row is tried once
+    assert "even with a single row, which holds several texts, at once, after" in event.details
+    assert event.details.endswith(
+        "Set packing to false, or give a smaller tokenizer_config.model_max_length, or set "
+        "trainer_config.gradient_checkpointing"
+    )
+    alone = small_spec(root, "alone", "luthier_qwen_lora", epochs=1, packing=False, gradient_checkpointing=True)
+    event = failed(train_here(made(tmp_path / "alone", alone, examples())))
+    assert "even with 1 example at once" in event.details
+    assert event.details.endswith("Give a smaller max_tokens")
 
 
 def test_what_a_step_costs_is_measured_without_weights(tmp_path: Path) -> None:
