@@ -148,6 +148,18 @@ def texture(name: str, generator: np.random.Generator, *, unseen: bool, side: in
     return lit
 
 
+def coins_and_mask() -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    """scikit-image's photo of coins, (H, W), and where coins are: a watershed from the surely dark and surely bright."""
+    import skimage.data
+    from scipy.ndimage import binary_fill_holes
+    from skimage.filters import sobel
+    from skimage.segmentation import watershed
+
+    photo = np.asarray(skimage.data.coins())
+    sure = np.select([photo < 30, photo > 150], [1, 2], 0)
+    return photo, np.asarray(binary_fill_holes(watershed(sobel(photo), sure) == 2))
+
+
 def scratch(pixels: Pixels, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Draws one to three bent bright lines of one to three pixels; where they are, (H, W)."""
     image, mask = Image.fromarray(pixels), Image.new("L", pixels.shape[1::-1])

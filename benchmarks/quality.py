@@ -30,6 +30,7 @@ from benchmarks.pictures import (
     GROUPS,
     SCENE_CONCEPTS,
     Scene,
+    coins_and_mask,
     glyphs,
     gradient,
     save,
@@ -163,6 +164,32 @@ def segmenter(seed: int) -> list[Row]:
             "visual-segmenter", "luthier_tiny_segmenter", examples, SCENE_CONCEPTS, Path(place) / "run", seed
         )
     return [ours]
+
+
+def coins(seed: int) -> list[Row]:
+    """The left coins of scikit-image's photo to learn from, the right ones to judge. What a coin is says a watershed."""
+    with tempfile.TemporaryDirectory() as place:
+        examples = coin_examples(Path(place) / "pictures", seed)
+        _, ours = trained("visual-segmenter", "luthier_tiny_segmenter", examples, ["coin"], Path(place) / "run", seed)
+    return [ours]
+
+
+def coin_examples(folder: Path, seed: int, side: int = 128) -> list[Example]:
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(seed)
+    photo, inside = coins_and_mask()
+    middle = photo.shape[1] * 5 // 8  # between two columns of coins
+    halves = {"train": (60, 0, middle), "test": (20, middle, photo.shape[1])}
+    examples = []
+    for split, (count, first, last) in halves.items():
+        for number in range(count):
+            top, left = (int(generator.integers(low, high - side + 1)) for low, high in ((0, len(photo)), (first, last)))
+            cut = slice(top, top + side), slice(left, left + side)
+            file = folder / f"{split}-{number}.png"
+            save(np.stack([photo[cut]] * 3, -1), file)
+            regions = (region_of(inside[cut], "coin"),)
+            examples.append(Example(file.stem, "", split, path=str(file), regions=regions))
+    return examples
 
 
 def over_photos(count: int, seed: int, unseen: bool) -> list[Scene]:
@@ -320,6 +347,7 @@ def texts(name: str, seed: int) -> list[Row]:
 TASKS: dict[str, Callable[[int], list[Row]]] = {
     "anomaly": anomaly,
     "classifier": classifier,
+    "coins": coins,
     "detector": detector,
     "embedder": embedder,
     "segmenter": segmenter,
