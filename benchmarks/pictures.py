@@ -149,7 +149,7 @@ def texture(name: str, generator: np.random.Generator, *, unseen: bool, side: in
 
 
 def coins_and_mask() -> tuple[Pixels, npt.NDArray[np.bool_]]:
-    """scikit-image's photo of coins, (H, W), and where coins are: a watershed from the surely dark and surely bright."""
+    """scikit-image's photo of coins, (H, W), and where coins are, by a watershed from what is surely dark and bright."""
     import skimage.data
     from scipy.ndimage import binary_fill_holes
     from skimage.filters import sobel

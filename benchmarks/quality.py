@@ -167,7 +167,7 @@ def segmenter(seed: int) -> list[Row]:
 
 
 def coins(seed: int) -> list[Row]:
-    """The left coins of scikit-image's photo to learn from, the right ones to judge. What a coin is says a watershed."""
+    """The left coins of scikit-image's photo to learn from, the right ones to judge."""
     with tempfile.TemporaryDirectory() as place:
         examples = coin_examples(Path(place) / "pictures", seed)
         _, ours = trained("visual-segmenter", "luthier_tiny_segmenter", examples, ["coin"], Path(place) / "run", seed)
@@ -183,7 +183,8 @@ def coin_examples(folder: Path, seed: int, side: int = 128) -> list[Example]:
     examples = []
     for split, (count, first, last) in halves.items():
         for number in range(count):
-            top, left = (int(generator.integers(low, high - side + 1)) for low, high in ((0, len(photo)), (first, last)))
+            top = int(generator.integers(0, len(photo) - side + 1))
+            left = int(generator.integers(first, last - side + 1))
             cut = slice(top, top + side), slice(left, left + side)
             file = folder / f"{split}-{number}.png"
             save(np.stack([photo[cut]] * 3, -1), file)
