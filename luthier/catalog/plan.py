@@ -56,8 +56,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class PicturePlan(Plan):
-    """What is done alike to all pictures, whatever is learnt from them."""
+    """What is done alike to all pictures, whatever is learnt from them.
 
+    `prediction_size` is that of pictures that are judged and predicted, one number for the shorter side or two for
+    width and height; () is image_size.
+    """
+
+    prediction_size: tuple[int, ...] = ()  # pixels
     flip_probability: float = 0.0
     flip_direction: str = "horizontal"  # horizontal, vertical
     shift_fraction: float = 0.0  # random translation, share of each side
@@ -150,6 +155,10 @@ class RegionPlan(PicturePlan):
     flip_probability: float = 0.5
     scale_min: float = 1.0  # random zoom of training pictures, evenly on a logarithmic scale
     scale_max: float = 1.0
+
+    def size_for(self, split: str) -> tuple[int, ...]:
+        """image_size, or that of pictures that are not learnt from."""
+        return self.image_size if split == "train" else self.prediction_size or self.image_size
 
 
 @dataclass(frozen=True)

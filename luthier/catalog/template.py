@@ -23,6 +23,7 @@ class Template:
 
     `plan` turns checked hyperparameters into what the engine does; it raises InvalidTrainingParams where they
     contradict each other. `weights` names the pre-trained weights for given values, "" for a random start.
+    `backbone_at` names it for given values, where they choose it; `backbone` is then that of the defaults.
     `gflops` is the cost of one forward pass of one item at the default size, in 1e9 multiply-adds times two, and
     `gflops_at` scales it to other values: a first time estimate needs no torch.
     `strategies`: it has those of the module of that name beside its own hyperparameters, all but the fields of the plan
@@ -37,6 +38,7 @@ class Template:
     hyperparameters: tuple[Hyperparameter, ...]
     recipe: str = ""
     backbone: str = ""
+    backbone_at: Callable[[Values], str] | None = None
     weights: Callable[[Values], str] = lambda values: ""
     plan: Callable[[Values], Plan] | None = None
     gflops: float = 1.0
@@ -75,6 +77,10 @@ class Template:
         """
         if given.get("num_gpus") and gpus_online < 1:
             raise InvalidTrainingParams("train_info.params.num_gpus is 1; no GPU worker online; use 0")
+
+    def backbone_for(self, values: Values) -> str:
+        """The network that checked values choose."""
+        return self.backbone_at(values) if self.backbone_at else self.backbone
 
     def gflops_for(self, values: Values) -> float:
         """Cost of one forward pass of one item, in GFLOPs."""

@@ -217,7 +217,7 @@ def prepare_new(arguments: Arguments, settings: Settings, out: Console) -> RunFo
     )
     preparation = parse_preparation(arguments.prepare_text, request)
     weights_folder = arguments.weights_dir or settings.weights_folder
-    parent = parent_of(arguments.start_from, arguments.replay_percent, request.template)
+    parent = parent_of(arguments.start_from, arguments.replay_percent, request)
     folder = _run_folder(arguments.out, request.template.id)
     with show.moving_bar(out, f"Fetching {request.weights}", bool(request.weights)) as progress:
         fetched = parent is None and have_weights(request, weights_folder, settings.offline, progress)

@@ -164,7 +164,7 @@ def _device(request: TrainRequest, wanted: str) -> str:
     return "cuda" if request.values["num_gpus"] else "cpu"
 
 
-def parent_of(folder: Path | None, replay_percent: float, template: Template) -> RunFolder | None:
+def parent_of(folder: Path | None, replay_percent: float, request: TrainRequest) -> RunFolder | None:
     """The run to learn on from; raises InvalidRequest where it has not ended, or trained another network."""
     if folder is None:
         if replay_percent:
@@ -177,8 +177,8 @@ def parent_of(folder: Path | None, replay_percent: float, template: Template) ->
         raise InvalidRequest(
             f"--start-from {folder}: there is no finished run in this folder (it holds no report.json)"
         )
-    before = run.spec()
-    if (before.model_type, before.backbone) != (template.model_type, template.backbone):
+    before, template = run.spec(), request.template
+    if (before.model_type, before.backbone) != (template.model_type, template.backbone_for(request.values)):
         raise InvalidRequest(
             f"--start-from {folder} was trained as a {before.model_type} with {before.template}, whose network is "
             f"another than that of {template.id}; take --template {before.template}, or leave --start-from out"
@@ -240,7 +240,7 @@ def make_spec(
         model_type=template.model_type,
         template=template.id,
         recipe=template.recipe,
-        backbone=template.backbone,
+        backbone=template.backbone_for(request.values),
         weights=request.weights,
         hyperparameters=request.values,
         plan=asdict(template.plan_for(request.values)),
@@ -254,5 +254,7 @@ def make_spec(
         disk_reserve_mb=settings.disk_reserve_mb,
         invalid_data_tolerance_percent=tolerance,
         base=base_of(request, weights_folder, parent),
+        tokens_folder=str((settings.tokens_folder / "local").absolute()),  # no input of an app, so none is deleted
+        token_cache_mb=settings.token_cache_mb,
         text_preparation=preparation.to_json() if preparation else {},
     )

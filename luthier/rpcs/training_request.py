@@ -59,7 +59,7 @@ def read(
     given = {name: value for name, value in params.items() if name not in PLATFORM_KEYS}
     values = _values(template, given, sent.output_info.output_config)
     template.check_gpus(given, training_requests.gpu_workers(connection))
-    resumed = _resumed(ctx, connection, model, template, sent.train_info)
+    resumed = _resumed(ctx, connection, model, template, values, sent.train_info)
     if resumed is None:
         _check_weights(ctx.settings, template, template.weights(values))
     tolerance = _percent(params, "invalid_data_tolerance_percent", DEFAULT_TOLERANCE)
@@ -170,7 +170,12 @@ def _named(params: Mapping[str, Any], name: str, typed: str) -> str:
 
 
 def _resumed(
-    ctx: Context, connection: Connection, model: ModelRow, template: Template, train_info: resources_pb2.TrainInfo
+    ctx: Context,
+    connection: Connection,
+    model: ModelRow,
+    template: Template,
+    values: Mapping[str, Any],
+    train_info: resources_pb2.TrainInfo,
 ) -> Version | None:
     """The version whose checkpoint the training starts from; raises InvalidTrainingParams, ModelDoesNotExist."""
     if not train_info.HasField("resume_from_model"):
@@ -183,7 +188,7 @@ def _resumed(
     where = resources_pb2.UserAppIDSet(user_id=wanted.user_id or model.user_id, app_id=wanted.app_id or model.app_id)
     other = model_of(ctx, connection, where, wanted.id)
     version = version_or_newest(connection, other, wanted.model_version.id)
-    fault = _fault(version, model, other, template)
+    fault = _fault(version, model, other, template.backbone_for(values))
     if fault or version is None:
         which = wanted.model_version.id or "the newest version"
         raise InvalidTrainingParams(
@@ -193,7 +198,7 @@ def _resumed(
     return version
 
 
-def _fault(version: Version | None, model: ModelRow, other: ModelRow, template: Template) -> str:
+def _fault(version: Version | None, model: ModelRow, other: ModelRow, backbone: str) -> str:
     if version is None:
         return "the model has no version"
     if other.model_type != model.model_type:
@@ -203,7 +208,7 @@ def _fault(version: Version | None, model: ModelRow, other: ModelRow, template: 
     if not version.checkpoint:
         return "it has no checkpoint"
     before = find_template(other.model_type, version.template)
-    if before.backbone != template.backbone:
+    if before.backbone_for(version.request["hyperparameters"]) != backbone:
         return f"it was trained with {before.id}, which has another network"
     return ""
 

@@ -104,7 +104,7 @@ def _spec(work: Work, payload: dict[str, Any]) -> RunSpec:
         model_type=template.model_type,
         template=template.id,
         recipe=template.recipe,
-        backbone=template.backbone,
+        backbone=template.backbone_for(values),
         weights="",
         hyperparameters=values,
         plan=plan,

@@ -69,7 +69,7 @@ def _spec(
         model_type=version.model_type,
         template=template.id,
         recipe=template.recipe,
-        backbone=template.backbone,
+        backbone=template.backbone_for(values),
         weights=template.weights(values),
         hyperparameters=values,
         plan=asdict(plan),

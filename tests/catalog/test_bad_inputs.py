@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from luthier.catalog.model_type import all_templates, find_template, templates_of
+from luthier.catalog.model_type import all_templates, find_template
 from luthier.catalog.template import Template
 from luthier.errors import InvalidTrainingParams
 
@@ -188,15 +188,5 @@ def test_a_text_without_meaning_here_is_refused(name: str, key: str, known: str)
     assert f'give "{known}"' in refusal(template, **{key: "../../x"})
 
 
-def test_templates_that_do_not_train_say_so() -> None:
-    assert "does not read own configurations yet" in refusal(classifier("MMClassification"), custom_config="import os")
-    for template in all_templates():
-        if template.cannot_train:
-            assert "this version of Luthier does not" in refusal(template)
-            with pytest.raises(InvalidTrainingParams):
-                template.plan_for(template.defaults())
-
-
-def test_every_classifier_but_the_own_config_trains() -> None:
-    refused = [template.id for template in templates_of("visual-classifier") if template.cannot_train]
-    assert refused == ["MMClassification_AdvancedConfig"]
+def test_every_template_trains() -> None:
+    assert [template.id for template in all_templates() if template.cannot_train] == []

@@ -7,7 +7,7 @@ import pytest
 from luthier.catalog.model_type import find_template, templates_of
 from luthier.catalog.plan import ImagePlan
 
-TRAINABLE = [template for template in templates_of("visual-classifier") if not template.cannot_train]
+TRAINABLE = [template for template in templates_of("visual-classifier") if template.backbone_at is None]
 
 
 def plan(name: str, **given: Any) -> ImagePlan:

@@ -15,7 +15,7 @@ VISUAL = [
     template
     for model_type in ("visual-classifier", "visual-detector", "visual-segmenter", "visual-embedder")
     for template in templates_of(model_type)
-    if not template.cannot_train
+    if template.backbone_at is None  # a configuration of one's own says all that strategies would
 ]
 WITH_STRATEGIES = [template for template in all_templates() if template.strategies]
 EVERYWHERE = {

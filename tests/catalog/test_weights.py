@@ -43,6 +43,7 @@ def test_needed_names_each_weights_once_with_its_templates() -> None:
     assert needed["luthier/bn_inception"] == ["Clarifai_InceptionBatchNorm"] * 2  # the classifier and the embedder
     assert needed["timm/resnet50.tv_in1k"] == [
         "MMClassification_ResNet_50",
+        "MMDetection_AdvancedConfig",
         "MMDetection_FasterRCNN",
         "MMDetection_YoloF",
     ]

@@ -33,6 +33,7 @@ SMALL = {  # what stands for a network: of the same parts, and quick
     "timm/resnet50": "timm/test_resnet",
     "timm/resnet101": "timm/test_resnet",
     "timm/resnext50_32x4d": "timm/test_resnet",
+    "timm/resnext101_32x4d": "timm/test_resnet",
     "timm/efficientnet_b3": "timm/test_efficientnet",
     "timm/inception_v3": "timm/test_efficientnet",
     "timm/convnextv2_tiny": "timm/test_convnext2",
@@ -90,7 +91,7 @@ FAMILIES = {
 
 def tiny_spec(template: Template, weights_dir: Path, **changes: Any) -> RunSpec:
     """Two steps of four examples, all else as the template says, from random weights or a tiny language model's."""
-    given = {"pretrained_weights": "None"} if "pretrained_weights" in template.defaults() else {}
+    given = from_random_weights(template)
     name = template.backbone.partition(".")[0]
     return spec_of(
         "run",
@@ -103,6 +104,15 @@ def tiny_spec(template: Template, weights_dir: Path, **changes: Any) -> RunSpec:
         weights_folder=str(weights_dir),
         **changes,
     )
+
+
+def from_random_weights(template: Template) -> dict[str, Any]:
+    """Hyperparameters, where the template has any for it; a configuration of one's own is told in its own words."""
+    defaults = template.defaults()
+    if "custom_config" in defaults:
+        anew = "model.update(backbone=dict(init_cfg=None))"
+        return {"custom_config": f"{defaults['custom_config']}{anew}", "image_size": [96]}
+    return {"pretrained_weights": "None"} if "pretrained_weights" in defaults else {}
 
 
 def tiny_run(folder: Path, spec: RunSpec) -> RunFolder:

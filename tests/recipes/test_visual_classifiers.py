@@ -19,7 +19,6 @@ from luthier.engine.devices import choose
 from luthier.engine.loading import Data
 from luthier.engine.recipe import recipe_for
 from luthier.engine.session import build_network
-from luthier.errors import InvalidTrainingParams
 from luthier.runs.events import EpochDone
 from luthier.runs.run import RunFolder, RunSpec
 from tests.engine.runs import Pictures, events_of, finished, make_run, spec_of, train_here
@@ -27,7 +26,7 @@ from tests.recipes.families import SMALL
 
 Tensors = dict[str, torch.Tensor]
 
-TEMPLATES = [template for template in templates_of("visual-classifier") if not template.cannot_train]
+TEMPLATES = [template for template in templates_of("visual-classifier") if template.backbone_at is None]
 NETWORKS = {SMALL.get(one.backbone.split(".")[0], one.backbone): one for one in reversed(TEMPLATES)}
 LABELS = ("3", "5")
 FAST = {
@@ -75,13 +74,6 @@ def end_of(run: RunFolder) -> Tensors:
 
 def test_there_is_every_documented_template() -> None:
     assert len(TEMPLATES) >= 13
-
-
-def test_the_own_config_template_is_refused() -> None:
-    refused = [template for template in templates_of("visual-classifier") if template.cannot_train]
-    assert [template.id for template in refused] == ["MMClassification_AdvancedConfig"]
-    with pytest.raises(InvalidTrainingParams, match="cannot be trained"):
-        refused[0].checked({})
 
 
 @pytest.mark.parametrize("trained", ["head", "last_1", "all"])

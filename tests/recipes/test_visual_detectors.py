@@ -27,7 +27,7 @@ from tests.engine.runs import events_of, finished, spec_of, train_here
 from tests.recipes.families import SMALL, narrow_detectors
 from tests.recipes.scenes import CONCEPTS, examples
 
-TEMPLATES = [template for template in templates_of("visual-detector") if not template.cannot_train]
+TEMPLATES = [template for template in templates_of("visual-detector") if template.backbone_at is None]
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from luthier.runs.run import RunConcept, RunFolder, RunSpec
 from tests.engine.runs import finished, spec_of, train_here
 from tests.recipes.scenes import CONCEPTS, HEIGHT, WIDTH, examples
 
-TEMPLATES = [template for template in templates_of("visual-segmenter") if not template.cannot_train]
+TEMPLATES = [template for template in templates_of("visual-segmenter") if template.backbone_at is None]
 FAST = {
     "image_size": (72,), "batch_size": 8, "epochs": 30, "optimizer": "adamw", "learning_rate": 2e-3,
     "backbone_multiplier": 1.0, "weight_decay": 0.0, "schedule": "cosine", "ema_decay": 0.0, "flip_probability": 0.0,

@@ -145,8 +145,10 @@ def test_the_guide_with_a_template_of_defaults_trains_without_gpu(ready: Context
 
 
 def test_an_alias_is_accepted_and_shown_as_sent(ready: Context) -> None:
-    with pytest.raises(InvalidTrainingParams, match="MMClassification_AdvancedConfig cannot be trained"):
-        post(ready, training("MMClassification"))
+    version = post(ready, training("MMClassification")).model_version
+    assert version.status.code == 21103
+    assert version.train_info.params["template"] == "MMClassification"
+    assert row_of(ready, version.id).request["template"] == "MMClassification_AdvancedConfig"
 
 
 def test_values_without_a_kind_count_as_missing(ready: Context) -> None:

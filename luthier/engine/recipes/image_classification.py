@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from luthier.catalog.plan import ImagePlan
-from luthier.data.decode import decode_resized
+from luthier.data.decode import decode_resized, decode_sized
+from luthier.data.pixels import Pixels
 from luthier.engine import augment, backbones, classification
 from luthier.engine.classification import ClassificationJudge
 from luthier.engine.colours import normalised
@@ -53,8 +54,16 @@ class ImageClassification:
         return classification.concepts_in(example)
 
     def encode(self, data: bytes, example: Example) -> Encoded:
-        image = decode_resized(data, self.plan.image_size, self.plan.resize)
+        image = self._seen(data, learnt=example.split == "train")
         return {"image": image, "target": classification.target_of(example, self.concept_ids)}
+
+    def _seen(self, data: bytes, *, learnt: bool) -> Pixels:
+        asked = () if learnt else self.plan.prediction_size
+        if len(asked) == 2:
+            return decode_sized(data, asked)
+        if asked:
+            return decode_resized(data, asked[0], "shorter_side")
+        return decode_resized(data, self.plan.image_size, self.plan.resize)
 
     def example_of(self, number: int) -> Encoded:
         side, concepts = self.plan.image_size, len(self.concept_ids)

@@ -56,7 +56,7 @@ class ObjectDetection:
         return {one.concept for one in objects_of(example.regions) if one.concept in self.places}
 
     def encode(self, data: bytes, example: Example) -> Encoded:
-        image = decode_sized(data, self.plan.image_size, self.plan.largest_ratio)
+        image = decode_sized(data, self.plan.size_for(example.split), self.plan.largest_ratio)
         height, width = image.shape[:2]
         objects = [one for one in objects_of(example.regions) if one.concept in self.places]
         boxes = np.array([one.box for one in objects], dtype=np.float32).reshape(-1, 4)

@@ -68,7 +68,7 @@ class SemanticSegmentation:
     def encode(self, data: bytes, example: Example) -> Encoded:
         whole = decode(data)
         original = whole.shape[1], whole.shape[0]
-        size = self.plan.image_size
+        size = self.plan.size_for(example.split)
         width, height = size if len(size) == 2 else proportional(*original, size[0], self.plan.largest_ratio)
         image = np.asarray(Image.fromarray(whole).resize((width, height), Image.Resampling.BICUBIC))
         classes = classes_of(example.regions, self.places, width, height)

@@ -1,0 +1,1 @@
+"""Users' own configurations in the dialect of OpenMMLab: read as data, never executed. Start reading in `read`."""

@@ -1,0 +1,66 @@
+"""Reads a user's configuration, in a process of its own: nothing of it is executed, and it can take nothing with it.
+
+Next: `child`, the other side; `section`, by which the templates look at what was read.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from luthier.catalog.own_config.bases import lookup
+from luthier.catalog.own_config.child import MEMORY_MB, SECONDS
+from luthier.errors import InvalidTrainingParams
+
+NAME = "train_info.params.custom_config"
+PACKAGE = Path(__file__).resolve().parents[3]
+PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from luthier.catalog.own_config.child import main; main(sys.argv[2])"
+)
+EXAMPLES = {
+    "mmdetection": "/mmdetection/configs/yolof/yolof_r50_c5_8x8_1x_coco.py",
+    "mmclassification": "/mmclassification/configs/resnext/resnext101-32x4d_8xb32_in1k.py",
+    "mmsegmentation": "/mmsegmentation/configs/segformer/segformer_mit-b0_512x512_160k_ade20k.py",
+}
+LONGEST_WAIT = 20.0  # seconds, for a machine that has much else to do
+
+
+@dataclass(frozen=True)
+class OwnConfig:
+    """`config` is what holds in the end, `base` what `_base_` says of it. `given`: names that the text sets; `unread`
+    are those of them that nothing in the text reads. Not to be changed: it is kept."""
+
+    config: Mapping[str, Any]
+    base: Mapping[str, Any]
+    given: frozenset[str]
+    unread: frozenset[str]
+
+
+@lru_cache(maxsize=64)
+def read(text: str, toolbox: str) -> OwnConfig:
+    """Raises InvalidTrainingParams with the line, what was found there and what is allowed."""
+    answer = _answer(text, toolbox)
+    if "error" in answer:
+        raise InvalidTrainingParams(f"{NAME}: {answer['error']}")
+    if not answer["bases"]:
+        raise InvalidTrainingParams(
+            f"{NAME} has no _base_; give the name of a configuration to build upon, as _base_ = {EXAMPLES[toolbox]!r}"
+        )
+    base = json.loads(json.dumps(lookup(toolbox, answer["bases"])))  # lists for tuples, as in the answer
+    return OwnConfig(answer["config"], base, frozenset(answer["given"]), frozenset(answer["unread"]))
+
+
+def _answer(text: str, toolbox: str) -> dict[str, Any]:
+    command = [sys.executable, "-I", "-S", "-c", PROGRAM, str(PACKAGE), toolbox]
+    try:
+        done = subprocess.run(
+            command, input=text.encode(), capture_output=True, env={}, timeout=LONGEST_WAIT, check=False
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, ValueError):  # killed at one of its limits
+        return {"error": f"reading it takes more than {SECONDS} s or {MEMORY_MB} MiB of memory; make it shorter"}
+    return answer

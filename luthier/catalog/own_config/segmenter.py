@@ -1,0 +1,77 @@
+"""A configuration in MMSegmentation's dialect -> what the engine does. Next: `training` and `transforms`."""
+
+from functools import lru_cache
+from typing import Any
+
+from luthier.catalog.own_config import transforms
+from luthier.catalog.own_config.bodies import started
+from luthier.catalog.own_config.detector import zooms
+from luthier.catalog.own_config.read import read
+from luthier.catalog.own_config.section import Section, refuse, wrong
+from luthier.catalog.own_config.training import Understood, averaging, fields_of, note_sizes, num_classes, opened
+from luthier.catalog.plan import SegmentationPlan
+from luthier.catalog.segmentation import DECODER_WIDTHS, segformer_gflops
+
+Fields = dict[str, Any]
+
+
+@lru_cache(maxsize=64)
+def understood(text: str, image_size: tuple[int, ...]) -> Understood:
+    """`image_size` is that of prediction. Raises InvalidTrainingParams with the path of what it does not understand."""
+    own = read(text, "mmsegmentation")
+    notes: list[str] = []
+    top = opened(own, notes)
+    model = top.section("model")
+    backbone, head = (model.section(name) if model else None for name in ("backbone", "decode_head"))
+    if model is None or backbone is None or head is None:
+        refuse("model", "has no backbone or no decode_head; build upon a _base_ that has both")
+    size = backbone.choice("arch", {name: name for name in DECODER_WIDTHS})
+    body = started(backbone, f"timm/pvt_v2_{size}", "in1k", 0.0)
+    num_classes(head)
+    width = head.whole("channels", 32, 1024, DECODER_WIDTHS[size])
+    fields: Fields = {"dropout": head.number("dropout_ratio", 0, 0.9, 0.1), "decoder_width": width}
+    for section in (backbone, head, model):
+        section.end()
+    batch_size, pipeline = transforms.data_fields(top, own)
+    fields |= fields_of(top, own) | averaging(top) | {"batch_size": batch_size}
+    fields |= transforms.each(pipeline, READERS)
+    top.end()
+    if "image_size" not in fields:
+        refuse("train_pipeline", "has no size; give dict(type='Resize', img_scale=(2048, 512), ratio_range=(0.5, 2.0))")
+    if not body.weights:
+        fields["backbone_multiplier"] = 1.0
+    note_sizes(notes, min(fields["image_size"]), image_size)
+    fields = {"flip_probability": 0.0, **fields, "body": body.network, "prediction_size": image_size}
+    plan = SegmentationPlan(**fields, notes=tuple(notes))
+    cost = segformer_gflops({"model_size": size, "image_size": plan.image_size})
+    return Understood("segformer", body.weights, plan, cost)
+
+
+def _resize(one: Section, fields: Fields) -> None:
+    """A scale, and how far it is varied."""
+    name = "img_scale" if "img_scale" in one else "scale"
+    wide, high = transforms.pair(one.take(name), one.at(name))
+    low, most = zooms(one, "ratio_range", (1.0, 1.0))
+    if one.take("keep_ratio", True) is not True:
+        fields["image_size"] = (wide, high)
+    else:
+        fields |= {"image_size": (min(wide, high),), "largest_ratio": max(wide, high) / min(wide, high)}
+    fields |= {"scale_min": low, "scale_max": most}
+
+
+def _crop(one: Section, fields: Fields) -> None:
+    """The network sees pictures of the crop's size; what they show is as large as the scale before says."""
+    high, wide = transforms.pair(one.take("crop_size"), one.at("crop_size"))
+    one.only("cat_max_ratio", 0.75, 1.0)
+    if "image_size" not in fields:
+        raise wrong(one.path, "RandomCrop", "a Resize before it")
+    before, side = min(fields["image_size"]), min(high, wide)
+    fields["image_size"] = (side,)
+    for name in ("scale_min", "scale_max"):
+        fields[name] *= before / side
+
+
+READERS: dict[str, transforms.Read] = {
+    **{"Resize": _resize, "RandomResize": _resize, "RandomCrop": _crop},
+    **{"RandomFlip": transforms.flip, "PhotoMetricDistortion": transforms.colours},
+}

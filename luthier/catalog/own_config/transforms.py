@@ -1,0 +1,120 @@
+"""The pipeline of training pictures -> fields of a plan. Next: `training`.
+
+What loads, packs and colours pictures is Luthier's own and passes without a word.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from luthier.catalog.own_config.read import OwnConfig
+from luthier.catalog.own_config.section import Section, checked_number, refuse, wrong
+
+Fields = dict[str, Any]
+SMALLEST, LARGEST = 32, 4096  # pixels of a side
+SILENT = (
+    *("LoadImageFromFile", "LoadAnnotations", "Normalize", "Pad", "DefaultFormatBundle", "Collect"),
+    *("ImageToTensor", "ToTensor", "PackDetInputs", "PackInputs", "PackClsInputs", "PackSegInputs"),
+)
+PLACES = (  # of data that the platform fills in
+    *("type", "ann_file", "img_prefix", "data_prefix", "seg_prefix", "img_dir", "ann_dir", "data_root", "classes"),
+    *("metainfo", "palette", "img_suffix", "seg_map_suffix", "split", "test_mode", "reduce_zero_label"),
+)
+LOADING = ("workers_per_gpu", "num_workers", "persistent_workers", "pin_memory", "sampler", "batch_sampler", "shuffle")
+EXAMPLE = (
+    "give data = dict(train=dict(ann_file='', classes=''), val=dict(ann_file='', classes='')), which Luthier fills in, "
+    "or train_dataloader and val_dataloader, each with a dataset"
+)
+THE_DATASET = "pictures and labels come from the dataset of the training"
+Read = Callable[[Section, Fields], None]  # changes the fields
+
+
+def data_fields(top: Section, own: OwnConfig) -> tuple[int, list[Section]]:
+    """The batch size, and the transforms of training pictures. Raises InvalidTrainingParams where the platform has no
+    place to put its data."""
+    older, newer = top.section("data"), top.section("train_dataloader")
+    if newer is not None and "train_dataloader" in own.given:
+        chosen, size = newer, newer.whole("batch_size", 1, 256, 2)
+        train, judged = newer.section("dataset"), top.section("val_dataloader")
+        names = ("train_dataloader.dataset", "val_dataloader")
+    elif older is not None:
+        chosen, size = older, older.whole("samples_per_gpu", 1, 256, 2)
+        train, judged = older.section("train"), older.section("val")
+        names = ("data.train", "data.val")
+        _judged(older.section("test"))
+    else:
+        refuse("data", f"is missing; {EXAMPLE}")
+    for name, section in zip(names, (train, judged), strict=True):
+        if section is None:
+            refuse(name, f"is missing; {EXAMPLE}")
+    pipeline = _training(train)
+    _judged(judged)
+    chosen.ignore(LOADING, "Luthier sees to the loading")
+    chosen.end()
+    usual = top.sections("train_pipeline")
+    return size, pipeline or usual
+
+
+def _training(section: Section | None) -> list[Section]:
+    if section is None:
+        return []
+    pipeline = section.sections("pipeline")
+    section.ignore(PLACES, THE_DATASET)
+    section.ignore(("filter_empty_gt", "filter_cfg"), "pictures without labels are background")
+    section.end()
+    return pipeline
+
+
+def _judged(section: Section | None) -> None:
+    if section is not None:
+        inner = section.section("dataset") or section
+        inner.ignore(PLACES, THE_DATASET)
+        inner.ignore(("pipeline",), "the hyperparameter image_size says how pictures are seen in prediction")
+
+
+def each(transforms: list[Section], readers: dict[str, Read]) -> Fields:
+    """What `readers`, one for each type, make of the transforms, in their order."""
+    fields: Fields = {}
+    for one in transforms:
+        kind = one.take("type")
+        if kind in SILENT:
+            continue
+        if kind not in readers:
+            refuse(f"{one.path}.type", f"is {kind!a}; give one of {', '.join((*readers, *SILENT))}")
+        readers[kind](one, fields)
+        one.end()
+    return fields
+
+
+def flip(one: Section, fields: Fields) -> None:
+    names = ("flip_ratio", "flip_prob", "prob")
+    given = next((name for name in names if name in one), names[-1])
+    fields["flip_probability"] = one.number(given, 0, 1, 0.5)
+    fields["flip_direction"] = one.choice(
+        "direction", {"horizontal": "horizontal", "vertical": "vertical"}, "horizontal"
+    )
+
+
+def colours(one: Section, fields: Fields) -> None:
+    """Of the two that are known by name alone."""
+    fields["color_jitter"] = 0.3
+
+
+def color_jitter(one: Section, fields: Fields) -> None:
+    for name, field in (("brightness", "brightness_jitter"), ("contrast", "contrast_jitter"), ("hue", "hue_jitter")):
+        fields[field] = one.number(name, 0, 0.5 if name == "hue" else 1, 0.0)
+    shared = one.number("saturation", 0, 1, 0.0)
+    if shared > min(fields["brightness_jitter"], fields["contrast_jitter"]):
+        refuse(one.at("saturation"), "is above brightness or contrast; give at most as much")
+    fields["color_jitter"] = shared  # of all three; the others come on top
+    for field in ("brightness_jitter", "contrast_jitter"):
+        fields[field] -= shared
+
+
+def side(value: Any, path: str) -> int:
+    return int(checked_number(value, SMALLEST, LARGEST, path))
+
+
+def pair(value: Any, path: str) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise wrong(path, value, "two numbers, as (1333, 800)")
+    return side(value[0], path), side(value[1], path)

@@ -1,0 +1,99 @@
+"""Words of the toolboxes that are harmless here: keys that change nothing, and every `type` there may be.
+
+What is read stands with who reads it: `training`, `transforms` and the templates' own. Next: `section`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from luthier.catalog.own_config.section import refuse
+from luthier.errors import shown
+
+IGNORED = {  # at the top: what Luthier does in its own way
+    **dict.fromkeys(
+        ("log_config", "log_level", "log_processor", "vis_backends", "visualizer"), "Luthier keeps the log"
+    ),
+    **dict.fromkeys(("checkpoint_config", "default_hooks", "work_dir"), "Luthier keeps the checkpoints"),
+    **dict.fromkeys(("dist_params", "env_cfg", "launcher", "gpu_ids", "device", "fp16"), "Luthier sees to the device"),
+    **dict.fromkeys(("cudnn_benchmark", "opencv_num_threads", "mp_start_method"), "Luthier sees to the device"),
+    **dict.fromkeys(("find_unused_parameters", "default_scope", "workflow"), "it has no meaning here"),
+    **dict.fromkeys(
+        ("evaluation", "val_evaluator", "test_evaluator", "val_cfg", "test_cfg"), "Luthier judges each epoch"
+    ),
+    **dict.fromkeys(("seed", "randomness"), "the hyperparameter seed holds"),
+    **dict.fromkeys(("test_dataloader", "test_pipeline", "val_pipeline"), "the hyperparameter image_size holds"),
+    **dict.fromkeys(
+        ("dataset_type", "data_root", "img_norm_cfg", "data_preprocessor"), "Luthier brings data and colours"
+    ),
+    **dict.fromkeys(("norm_cfg", "crop_size", "checkpoint"), "only what model and data say of it holds"),
+}
+READ = (  # at the top, by `training`, `transforms` and the templates' own
+    *("optimizer", "optimizer_config", "lr_config", "runner", "total_epochs", "optim_wrapper", "param_scheduler"),
+    *("train_cfg", "data", "train_dataloader", "val_dataloader", "train_pipeline", "custom_hooks", "model"),
+    *("load_from", "resume_from", "resume", "auto_scale_lr", "custom_imports"),
+)
+TYPES = frozenset(
+    (
+        *("SGD", "Adam", "AdamW", "Lamb", "LAMB", "Lion", "OptimWrapper", "AmpOptimWrapper", "OptimizerHook"),
+        *("Fp16OptimizerHook", "EpochBasedRunner", "EpochBasedTrainLoop", "IterBasedRunner", "IterBasedTrainLoop"),
+        *("ValLoop", "TestLoop", "LinearLR", "ConstantLR", "MultiStepLR", "StepLR", "CosineAnnealingLR", "PolyLR"),
+        *("EMAHook", "ExpMomentumEMAHook", "LinearMomentumEMAHook", "NumClassCheckHook", "SyncNormHook"),
+        *(
+            "CheckpointHook",
+            "LoggerHook",
+            "TextLoggerHook",
+            "TensorboardLoggerHook",
+            "WandbLoggerHook",
+            "IterTimerHook",
+        ),
+        *("MMDetWandbHook", "MlflowLoggerHook", "ParamSchedulerHook", "DistSamplerSeedHook", "EvalHook"),
+        *("DetVisualizationHook", "SegVisualizationHook", "VisualizationHook", "LocalVisBackend", "LogProcessor"),
+        *(
+            "TensorboardVisBackend",
+            "WandbVisBackend",
+            "DetLocalVisualizer",
+            "SegLocalVisualizer",
+            "UniversalVisualizer",
+        ),
+        *("ClsVisualizer", "DefaultSampler", "InfiniteSampler", "AspectRatioBatchSampler", "pseudo_collate"),
+        *("default_collate", "CocoDataset", "VOCDataset", "CustomDataset", "ImageNet", "ADE20KDataset"),
+        *("CityscapesDataset", "BaseSegDataset", "BaseDetDataset", "CocoMetric", "VOCMetric", "Accuracy", "IoUMetric"),
+        *("LoadImageFromFile", "LoadAnnotations", "Resize", "RandomResize", "RandomChoiceResize", "RandomFlip"),
+        *("RandomCrop", "RandomResizedCrop", "ColorJitter", "Normalize", "Pad", "DefaultFormatBundle", "Collect"),
+        *("ImageToTensor", "ToTensor", "PackDetInputs", "PackInputs", "PackClsInputs", "PackSegInputs", "Mosaic"),
+        *(
+            "RandomAffine",
+            "RandomShift",
+            "PhotoMetricDistortion",
+            "YOLOXHSVRandomAug",
+            "MultiScaleFlipAug",
+            "CenterCrop",
+        ),
+        *("ResizeEdge", "TestTimeAug", "ImgDataPreprocessor", "DetDataPreprocessor", "ClsDataPreprocessor"),
+        *("SegDataPreProcessor", "Pretrained", "ResNet", "ResNeXt", "SSDVGG", "CSPDarknet", "EfficientNet"),
+        *("MobileNetV2", "MixVisionTransformer", "YOLOF", "FasterRCNN", "RetinaNet", "SingleStageDetector", "YOLOX"),
+        *("ImageClassifier", "EncoderDecoder", "FPN", "DilatedEncoder", "SSDNeck", "YOLOXPAFPN", "RPNHead"),
+        *("StandardRoIHead", "Shared2FCBBoxHead", "RetinaHead", "AnchorGenerator", "YOLOFHead", "SSDHead", "YOLOXHead"),
+        *("GlobalAveragePooling", "LinearClsHead", "CrossEntropyLoss", "LabelSmoothLoss", "SegformerHead"),
+        *("BN", "SyncBN"),
+    )
+)
+
+
+def check_types(config: Any) -> None:
+    """Raises InvalidTrainingParams for a `type` that is not in TYPES, wherever it stands."""
+    for path, name in _types(config, ""):
+        if not isinstance(name, str) or name not in TYPES:
+            refuse(path, f"is {shown(ascii(name))}, which is no type that Luthier knows; docs/how-to/own-templates.md")
+
+
+def _types(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if name == "type":
+                yield f"{path}.type".lstrip("."), item
+            else:
+                yield from _types(item, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _types(item, f"{path}[{place}]")
