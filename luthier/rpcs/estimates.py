@@ -31,12 +31,8 @@ PLATFORM_KEYS = (  # of train_info.params, beside the hyperparameters
     *("template", "dataset_id", "dataset_version_id", "invalid_data_tolerance_percent", "replay_percent"),
     "text_preparation",
 )
-MEASURED_WITH = (
-    "image_size",
-    "batch_size",
-    "model_size",
-    "custom_config",
-)  # hyperparameters that say what a step costs
+# hyperparameters that say what a step costs
+MEASURED_WITH = ("image_size", "batch_size", "model_size", "custom_config")
 MOST_INPUTS = 1_000_000_000
 MOST_GFLOPS_ON_CPU = 750.0  # of one batch, forward: what is dearer would keep a processor from training for minutes
 

@@ -13,7 +13,7 @@ from luthier.catalog.own_config.evaluator import evaluate
 from luthier.catalog.own_config.limits import RefusedError, check_size
 from luthier.catalog.own_config.merging import merged
 
-MEMORY_MB, SECONDS = 512, 2  # of computing
+MEMORY_MB, SECONDS = 512, 1  # of computing
 
 
 def answer(text: str, toolbox: str) -> dict[str, Any]:

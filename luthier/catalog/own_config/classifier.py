@@ -26,8 +26,8 @@ def understood(text: str, image_size: tuple[int, ...], exclusive: bool) -> Under
     notes: list[str] = []
     top = opened(own, notes)
     model = top.section("model")
-    if model is None:
-        refuse("model", "is missing; build upon a _base_ that has one, or add _base_/models")
+    if model is None or "model" not in own.base:
+        refuse("model", "is not in _base_; build upon one that has it, or add one of _base_/models")
     backbone, head = model.section("backbone"), model.section("head")
     if backbone is None or head is None:
         refuse("model", "has no backbone or no head; build upon a _base_ that has both")

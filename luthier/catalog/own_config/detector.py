@@ -29,9 +29,9 @@ def understood(text: str, image_size: tuple[int, ...]) -> Understood:
     notes: list[str] = []
     top = opened(own, notes)
     model = top.section("model")
-    if model is None:
-        refuse("model", "is missing; build upon a _base_ that has one, or add _base_/models")
-    head, by_area, beside = model.choice("type", HEADS)
+    if model is None or "model" not in own.base:
+        refuse("model", "is not in _base_; build upon one that has it, or add one of _base_/models")
+    head, by_area, beside = HEADS[own.base["model"]["type"]]
     body, fields = _network(model, head)
     batch_size, pipeline = transforms.data_fields(top, own)
     fields |= fields_of(top, own) | averaging(top) | {"batch_size": batch_size}
