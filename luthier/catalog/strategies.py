@@ -82,7 +82,7 @@ def of(template: Template) -> tuple[Hyperparameter, ...]:
 
 def with_strategies(template: Template) -> Template:
     """`template`, where it wants strategies, with each that its plan has a field for and that it does not declare."""
-    if not template.strategies or template.plan is None:
+    if not template.strategies:
         return template
     own, defaults = template.plan, template.plan(template.defaults())
     names = {parameter.name for parameter in template.hyperparameters}

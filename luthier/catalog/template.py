@@ -19,7 +19,7 @@ Values = Mapping[str, Any]  # checked hyperparameters by name, complete
 class Template:
     """What a user picks to train a model.
 
-    `backbone` names the network: `timm/…` is timm's, `luthier/…` our own, "" where this version has none for it.
+    `backbone` names the network: `timm/…` is timm's, `luthier/…` our own.
 
     `plan` turns checked hyperparameters into what the engine does; it raises InvalidTrainingParams where they
     contradict each other. `weights` names the pre-trained weights for given values, "" for a random start.
@@ -28,19 +28,18 @@ class Template:
     `gflops_at` scales it to other values: a first time estimate needs no torch.
     `strategies`: it has those of the module of that name beside its own hyperparameters, all but the fields of the plan
     that `without` names.
-    `cannot_train` is why the template is listed and yet refused, "" for one that trains. `embedder` is what a
-    transfer learns from where the request names no other; `weights` and `backbone` are then its.
+    `embedder` is what a transfer learns from where the request names no other; `weights` and `backbone` are then its.
     """
 
     id: str
     model_type: str
     description: str
     hyperparameters: tuple[Hyperparameter, ...]
-    recipe: str = ""
-    backbone: str = ""
+    recipe: str
+    backbone: str
+    plan: Callable[[Values], Plan]
     backbone_at: Callable[[Values], str] | None = None
     weights: Callable[[Values], str] = lambda values: ""
-    plan: Callable[[Values], Plan] | None = None
     gflops: float = 1.0
     gflops_at: Callable[[Values], float] | None = None
     parameters_m: float = 1.0  # of the network without its head, in millions
@@ -49,14 +48,11 @@ class Template:
     internal: bool = False
     strategies: bool = False
     without: tuple[str, ...] = ()
-    cannot_train: str = ""
     embedder: Embedder | None = None
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """All hyperparameters with their values; raises InvalidTrainingParams where one is not allowed, where they
-        contradict each other, and where `cannot_train` says so."""
-        if self.cannot_train:
-            raise InvalidTrainingParams(f"template {self.id} cannot be trained: {self.cannot_train}")
+        """All hyperparameters with their values; raises InvalidTrainingParams where one is not allowed, and where they
+        contradict each other."""
         values = check(self.hyperparameters, given, self.id)
         self.plan_for(values)
         return values
@@ -66,8 +62,6 @@ class Template:
 
     def plan_for(self, values: Values) -> Plan:
         """What the engine does for checked values; raises InvalidTrainingParams where they contradict each other."""
-        if self.plan is None:
-            raise InvalidTrainingParams(f"template {self.id} cannot be trained: {self.cannot_train}")
         return self.plan(values)
 
     def check_gpus(self, given: Mapping[str, Any], gpus_online: int) -> None:

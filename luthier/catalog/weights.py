@@ -114,7 +114,7 @@ def how_to_add(name: str) -> str:
 
 def _optional(name: str) -> bool:
     """Whether a template that starts from these weights can do without."""
-    templates = [one for one in all_templates() if not one.cannot_train and one.weights(one.defaults()) == name]
+    templates = [one for one in all_templates() if one.weights(one.defaults()) == name]
     return any("pretrained_weights" in {parameter.name for parameter in one.hyperparameters} for one in templates)
 
 
@@ -139,7 +139,7 @@ def needed() -> list[tuple[str, list[str]]]:
     """Names of weights with the templates that start from them by default, in the order of the catalog."""
     names: dict[str, list[str]] = {}
     for template in all_templates():
-        name = "" if template.cannot_train else template.weights(template.defaults())
+        name = template.weights(template.defaults())
         if name:
             names.setdefault(name, []).append(template.id)
     return list(names.items())

@@ -27,18 +27,17 @@ def pages() -> dict[str, str]:
 
 
 def templates_page() -> str:
-    trained = [template for template in catalog.all_templates() if not template.cannot_train]
+    templates = catalog.all_templates()
     parts = [
         NOTE,
         "# Model types and templates\n",
         "A model type says what goes in and what comes out; a template says how a model of it is trained. Values go "
         "into `train_info.params` of a model version, or behind `--set` of `luthier train`.\n",
-        f"This version trains {len(trained)} of {len(catalog.all_templates())} templates. The others are listed, as "
-        "published clients expect, and refused with a word of explanation. Internal ones are for clients that know "
-        "their names; forms leave them out.\n",
-        _table(("Template", "Starts from", "What it is"), ([_link(t), _start(t), t.description] for t in trained)),
+        f"There are {len(templates)} templates. Internal ones are for clients that know their names; forms leave them "
+        "out.\n",
+        _table(("Template", "Starts from", "What it is"), ([_link(t), _start(t), t.description] for t in templates)),
     ]
-    parts += _strategies(trained)
+    parts += _strategies(templates)
     for declared in catalog.all_model_types():
         parts.append(_model_type(declared))
         parts += [_template(template) for template in catalog.templates_of(declared.id)]
@@ -84,14 +83,12 @@ def _template(template: Template) -> str:
     facts = [f"{template.parameters_m:g} million parameters", f"{template.gflops:g} GFLOPs for one input"]
     if template.aliases:
         facts.insert(0, f"also called {', '.join(template.aliases)}")
-    refusal = f"\n**Cannot be trained:** {template.cannot_train}.\n" if template.cannot_train else ""
-    start = "" if template.cannot_train else f"\nStarts from {_start(template)}.\n"
     own = template.hyperparameters[: len(template.hyperparameters) - len(strategies.of(template))]
     return "\n".join(
         [
             _heading(template, marks),
             f"{template.description} ({'; '.join(facts)}).",
-            refusal or start,
+            f"\nStarts from {_start(template)}.\n",
             _table(("Hyperparameter", "Type", "Default", "Allowed", "What it does"), map(_row, own)),
             _defaults_of_strategies(template),
         ]

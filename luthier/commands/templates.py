@@ -21,9 +21,8 @@ LONGEST_DEFAULT = 44  # characters of a default in a table
 @click.command("templates")
 @click.argument("name", required=False)
 @click.option("--model-type", metavar="ID", help="Only this model type's; two types may share a template's name.")
-@click.option("--all", "everything", is_flag=True, help="Also those that this version cannot train.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with NAME, else one JSON list, for programs.")
-def command(name: str | None, model_type: str | None, everything: bool, as_json: bool) -> None:
+def command(name: str | None, model_type: str | None, as_json: bool) -> None:
     """What can be trained; with NAME, every hyperparameter of that template.
 
     \b
@@ -39,7 +38,7 @@ def command(name: str | None, model_type: str | None, everything: bool, as_json:
     if as_json:
         _echo_json([described(template) for template in templates])
     else:
-        _show_all(wide_console(), templates, everything)
+        _show_all(wide_console(), templates)
 
 
 def described(template: Template) -> dict[str, Any]:
@@ -51,9 +50,8 @@ def described(template: Template) -> dict[str, Any]:
         "aliases": list(template.aliases),
         "recommended": template.recommended,
         "internal": template.internal,
-        "cannot_train": template.cannot_train,
         "backbone": template.backbone,
-        "weights": "" if template.cannot_train else template.weights(template.defaults()),
+        "weights": template.weights(template.defaults()),
         "parameters_m": template.parameters_m,
         "gflops": template.gflops,
         "hyperparameters": [_parameter(parameter) for parameter in template.hyperparameters],
@@ -87,19 +85,13 @@ def wide_console() -> Console:
 # -- for people --------------------------------------------------------------------------------------------------------
 
 
-def _show_all(out: Console, templates: tuple[Template, ...], everything: bool) -> None:
-    trained = [template for template in templates if not template.cannot_train]
-    others = [template for template in templates if template.cannot_train]
+def _show_all(out: Console, templates: tuple[Template, ...]) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("template", "weights it starts from", "what it is"):
         table.add_column(column, overflow="fold")
-    for template in trained:
+    for template in templates:
         table.add_row(_marked(template), template.weights(template.defaults()) or "random", template.description)
-    for template in others if everything else []:
-        table.add_row(_marked(template), "", f"{template.description} ({template.model_type}: {template.cannot_train})")
     out.print(table)
-    if others and not everything:
-        out.print(f"\n{len(others)} more are listed and not trained by this version; --all shows them.")
     out.print("`luthier templates NAME` shows the hyperparameters of one.")
 
 
@@ -113,10 +105,7 @@ def _show_one(out: Console, template: Template) -> None:
     out.print(template.description, markup=False)
     if template.aliases:
         out.print(f"Also called {', '.join(template.aliases)}.")
-    if template.cannot_train:
-        out.print(f"It cannot be trained: {template.cannot_train}.", style="yellow")
-    else:
-        out.print(f"Starts from: {template.weights(template.defaults()) or 'random weights'}")
+    out.print(f"Starts from: {template.weights(template.defaults()) or 'random weights'}")
     out.print(
         f"{template.parameters_m:g} million parameters, {template.gflops:g} GFLOPs for one input at the default size\n"
     )

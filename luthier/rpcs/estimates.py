@@ -110,8 +110,7 @@ def _estimate_of(
     template = template_named(model.model_type, params.get("template"))
     given = {name: value for name, value in params.items() if name not in PLATFORM_KEYS}
     values = hyperparameters.check(template.hyperparameters, given, template.id)
-    if template.plan:
-        template.plan_for(values)
+    template.plan_for(values)
     kind = input_kind(template)
     return estimate(connection, template, values, _split(connection, model, version, params, kind, count))
 
@@ -138,12 +137,8 @@ def _split(
     return training_time.split_of(counted)
 
 
-def _payload(
-    template: Template, values: Mapping[str, Any], work: Workload, size: int, device: str
-) -> dict[str, Any] | None:
-    """What the calibration job is told; None for a template that cannot run."""
-    if template.plan is None or template.cannot_train:
-        return None
+def _payload(template: Template, values: Mapping[str, Any], work: Workload, size: int, device: str) -> dict[str, Any]:
+    """What the calibration job is told."""
     return {
         "template": template.id,
         "model_type": template.model_type,

@@ -74,18 +74,12 @@ def _field(declared: catalog.Field, model_type_id: str) -> resources_pb2.ModelTy
 def _template(template: Template) -> resources_pb2.ModelTypeEnumOption:
     return resources_pb2.ModelTypeEnumOption(
         id=template.id,
-        description=_template_description(template),
+        description=template.description,
         aliases=[resources_pb2.ModelTypeEnumOptionAlias(wildcard_string=alias) for alias in template.aliases],
         model_type_fields=[_hyperparameter(parameter) for parameter in template.hyperparameters],
         internal_only=template.internal,
         recommended=template.recommended,
     )
-
-
-def _template_description(template: Template) -> str:
-    if not template.cannot_train:
-        return template.description
-    return f"{template.description} (cannot be trained by this version of Luthier: {template.cannot_train})"
 
 
 def _hyperparameter(parameter: Hyperparameter) -> resources_pb2.ModelTypeField:

@@ -105,7 +105,7 @@ def read(
 
 
 def _template(model: ModelRow, params: Mapping[str, Any]) -> Template:
-    listed = ", ".join(one.id for one in templates_of(model.model_type) if not one.cannot_train)
+    listed = ", ".join(one.id for one in templates_of(model.model_type))
     if not listed:
         raise InvalidTrainingParams(
             f"model {shown(model.id)!r} is a {model.model_type}: this version of Luthier trains no model of that type"

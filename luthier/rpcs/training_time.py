@@ -16,7 +16,6 @@ from luthier.catalog.template import Template
 from luthier.store.calibrations import Calibration
 
 SPLIT = (0.8, 0.1, 0.1)  # train, validation, test, where the data is not frozen yet
-EPOCHS, BATCH_SIZE = 10, 16  # of templates whose hyperparameters name none
 TRAINING_PASSES = 3  # forward passes that one training step costs: forward, and twice that for backward
 
 # Without any measurement: GFLOPs a second that training reaches at the least, by kind of device.
@@ -71,17 +70,13 @@ def split_of(items: int) -> tuple[int, int, int]:
 def workload(template: Template, values: Mapping[str, Any], split: tuple[int, int, int]) -> Workload:
     """What `template` does with data of that many train, validation and test items."""
     train, validation, test = split
-    plan = template.plan(values) if template.plan else None
-    if plan:
-        train = plan.examples_per_epoch or max(train, plan.least_examples_per_epoch)
+    plan = template.plan_for(values)
     return Workload(
-        train_items=train,
+        train_items=plan.examples_per_epoch or max(train, plan.least_examples_per_epoch),
         validation_items=validation,
         test_items=test,
-        epochs=_epochs(plan) if plan else _number(values, "num_epochs", "num_train_epochs", EPOCHS),
-        batch_size=plan.batch_size
-        if plan
-        else _number(values, "batch_size", "per_device_train_batch_size", BATCH_SIZE),
+        epochs=_epochs(plan),
+        batch_size=plan.batch_size,
         gflops_per_item=template.gflops_for(values),
         parameters_m=template.parameters_m,
     )
@@ -149,11 +144,3 @@ def _threads(device: str) -> int:
     """Of a device that is called cpu/2; 1 where it does not say."""
     threads = device.rpartition("/")[2]
     return max(1, int(threads)) if threads.isdigit() else 1
-
-
-def _number(values: Mapping[str, Any], name: str, trainer_name: str, default: int) -> int:
-    """A hyperparameter by our name, or by the one that a text template's trainer_config has for it."""
-    trainer = values.get("trainer_config")
-    found = values.get(name) or (trainer.get(trainer_name) if isinstance(trainer, dict) else None)
-    usable = isinstance(found, int | float) and not isinstance(found, bool) and 1 <= found < math.inf
-    return int(found) if usable and found else default

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from luthier.catalog.anomaly import AnomalyPlan, good_concepts
-from luthier.catalog.model_type import find_template, templates_of
+from luthier.catalog.model_type import find_template
 from luthier.errors import InvalidTrainingParams
 
 TEMPLATE = find_template("visual-anomaly-heatmap", "Anomalib_PatchCore")
@@ -136,7 +136,3 @@ def test_the_concept_of_good_pictures(concepts: list[str], named: str, good: set
 def test_a_good_concept_that_is_not_there_is_refused() -> None:
     with pytest.raises(InvalidTrainingParams, match=r"good_concept is 'fine'.*good, bad.*name one"):
         good_concepts([("good", "good"), ("bad", "bad")], "fine")
-
-
-def test_every_template_of_the_type_trains() -> None:
-    assert [one.id for one in templates_of("visual-anomaly-heatmap") if one.cannot_train] == []

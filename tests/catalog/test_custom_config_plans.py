@@ -1,6 +1,7 @@
 """What users' own configurations lead to: plan, network, weights and cost; what Luthier does not do is refused."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +82,14 @@ def test_the_example_of_the_guide() -> None:
     assert [note for note in made.notes if "Adam" in note] == list(made.notes)
     assert found.weights(values) == "timm/resnet50.tv_in1k"
     assert found.backbone_for(values) == "yolof:timm/resnet50"
+
+
+def test_the_example_of_the_how_to() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "own-templates.md").read_text(encoding="utf-8")
+    found = template("mmdetection")
+    text = page.split("```python\n")[1].split("```")[0]
+    made = found.plan_for(found.checked({"custom_config": text}))
+    assert made == found.plan_for(found.checked({"custom_config": GUIDE}))
 
 
 @pytest.mark.parametrize("toolbox", TYPES)

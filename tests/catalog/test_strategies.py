@@ -165,6 +165,14 @@ def test_base_gradient_multiplier_as_a_strategy_holds_for_a_random_backbone_wher
 def test_a_plan_without_a_strategys_field_does_not_offer_it() -> None:
     assert "label_smoothing" not in find_template("visual-detector", "MMDetection_SSD").defaults()
     assert "stochastic_depth" not in find_template("visual-classifier", "Clarifai_InceptionV2").defaults()
-    bare = Template(id="x", model_type="y", description="", hyperparameters=(), plan=lambda values: Plan(1, 1, 0.1))
+    bare = Template(
+        id="x",
+        model_type="y",
+        description="",
+        recipe="",
+        backbone="",
+        hyperparameters=(),
+        plan=lambda values: Plan(1, 1, 0.1),
+    )
     assert strategies.with_strategies(bare) is bare
     assert "mixup_alpha" not in strategies.with_strategies(replace(bare, strategies=True)).defaults()

@@ -37,7 +37,7 @@ from tests.recipes.surfaces import (
 )
 
 TYPE = "visual-anomaly-heatmap"
-TEMPLATES = [template for template in templates_of(TYPE) if not template.cannot_train]
+TEMPLATES = templates_of(TYPE)
 TINY = find_template(TYPE, "luthier_tiny_patchcore")
 SPLITS = ("train",) * 8 + ("val",) * 2 + ("test",) * 2
 

@@ -18,7 +18,7 @@ from luthier.engine.retrieval import RetrievalJudge
 from luthier.runs.run import RunSpec
 from tests.engine.runs import Pictures, finished, make_run, spec_of, train_here
 
-TEMPLATES = [template for template in templates_of("visual-embedder") if not template.cannot_train]
+TEMPLATES = templates_of("visual-embedder")
 SMALL = {"timm/resnet101": "timm/resnet10t", "timm/resnext50_32x4d": "timm/resnet10t"}
 LABELS = ("3", "5")
 MARGIN = "Clarifai_ResNet_AngularMargin"
