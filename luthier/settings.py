@@ -44,6 +44,7 @@ class Settings:
     training_slots: int = _setting(1, "trainings that one worker runs at once")
     training_threads: int = _setting(0, "processor threads per training; 0: all cores, or OMP_NUM_THREADS")
     image_cache_mb: int = _setting(1024, "memory for decoded pictures per training", "MiB")
+    token_cache_mb: int = _setting(256, "disk for tokens of texts that later trainings read again; 0: none", "MiB")
     loaded_models: int = _setting(4, "models that the predictors keep in memory")
     warm_start: bool = _setting(True, "keep a trainer process ready, so that training starts at once")
     max_request_mb: int = _setting(128, "largest request body", "MiB")
@@ -82,6 +83,10 @@ class Settings:
     @property
     def vectors_folder(self) -> Path:
         return self.data_dir / "vectors"
+
+    @property
+    def tokens_folder(self) -> Path:
+        return self.data_dir / "tokens"
 
     @property
     def database_file(self) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from luthier.engine import checkpoint, loading
+from luthier.engine import checkpoint, loading, token_files
 from luthier.engine.devices import Device, choose
 from luthier.engine.feature_cache import FeatureCache
 from luthier.engine.recipe import Batch, Judge, Recipe, Scores, examples_in, recipe_for
@@ -117,7 +117,7 @@ def evaluate(run: RunFolder, folder: Path, manifest: Path) -> dict[str, Any]:
     spec = run.spec()
     device = choose(spec.device, spec.threads)
     recipe, network = load_served(spec, folder, device)
-    data = loading.Data(manifest, spec, recipe, device.threads)
+    data = loading.Data(manifest, spec, recipe, device.threads, token_files.open_files(spec, recipe, print))
     try:
         data.merge_splits()
         judged = judge_split(recipe, network, device, data, SPLITS[0], recipe.plan.batch_size)

@@ -1,27 +1,31 @@
 """Manifest -> splits -> batches. Decoded examples are kept within a memory budget. Next: `train`."""
 
+import contextlib
 import hashlib
 import itertools
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
 from luthier.engine.recipe import Batch, Encoded, Recipe
+from luthier.engine.token_files import HASH_BYTES, WORTH_SECONDS, TokenFiles, Tokens
 from luthier.errors import InvalidDataToleranceExceeded, LuthierError, NoTrainingData
 from luthier.runs.manifest import SPLITS, Example, example_from_line, text_bytes
 from luthier.runs.run import RunSpec
 
 BATCHES_AHEAD = 3
+HANDED_OVER = 64  # examples that a thread measures at a time
 STRETCH = 50  # batches among which examples are sorted by size: little padding, and yet a random order
 FIRST_IDS = 20
+Found = TypeVar("Found")
 
 
 class TooManyInvalid(InvalidDataToleranceExceeded):
@@ -94,7 +98,9 @@ class Cut:
 class Data:
     """The examples of one manifest, by split; raises InvalidDataToleranceExceeded when too many are bad."""
 
-    def __init__(self, manifest: Path, spec: RunSpec, recipe: Recipe, threads: int) -> None:
+    def __init__(
+        self, manifest: Path, spec: RunSpec, recipe: Recipe, threads: int, token_files: TokenFiles | None = None
+    ) -> None:
         self.spec = spec
         self.recipe = recipe
         self.rejections = Rejections(spec.invalid_data_tolerance_percent)
@@ -104,6 +110,8 @@ class Data:
         self._cache: dict[tuple[str, int], Encoded] = {}
         self._sizes: dict[str, list[int]] = {}
         self._lost: dict[str, list[int]] = {}
+        self._token_files = token_files
+        self._tokens: dict[str, Tokens] = {}  # by split, where an earlier training has left them
         self._cache_room = spec.image_cache_mb * 2**20
         self._lock = threading.Lock()
         self._judged_alone = False  # nothing is learnt from these examples, whatever their split
@@ -149,6 +157,8 @@ class Data:
     def forget(self, splits: Iterable[str]) -> None:
         """Frees the memory of decoded examples that will not be asked for again."""
         with self._lock:
+            for split in splits:
+                self._tokens.pop(split, None)
             for key in [key for key in self._cache if key[0] in splits]:
                 self._cache_room += sum(array.nbytes for array in self._cache.pop(key).values())
 
@@ -168,10 +178,47 @@ class Data:
         if not self.recipe.varied:
             return []
         if split not in self._sizes:
-            measured = list(self._pool.map(partial(self._measured, split), range(len(self.splits[split]))))
+            with self._tokens_kept(split):
+                measured = self._of_all(split, self._measured)
             self._sizes[split] = [size for size, _ in measured]
             self._lost[split] = [lost for _, lost in measured]
         return self._sizes[split]
+
+    def _of_all(self, split: str, asked: Callable[[str, int], Found]) -> list[Found]:
+        """What `asked` says of each example, many at a time: to hand one over costs as much as to read a short text."""
+        count = len(self.splits[split])
+        parts = [range(start, min(start + HANDED_OVER, count)) for start in range(0, count, HANDED_OVER)]
+        found = self._pool.map(lambda part: [asked(split, index) for index in part], parts)
+        return [one for part in found for one in part]
+
+    @contextlib.contextmanager
+    def _tokens_kept(self, split: str) -> Iterator[None]:
+        """Within, texts are read: from the files of earlier trainings where they are there, else for later ones."""
+        files = self._token_files
+        if files is None or not len(self.splits[split]):
+            yield
+            return
+        hashes = self._of_all(split, self._hashes)
+        file = files.file_of([content for content, _ in hashes])
+        tokens = files.read(file)
+        if tokens is not None:
+            self._tokens[split] = tokens
+        began = time.monotonic()
+        yield
+        if tokens is None and time.monotonic() - began >= WORTH_SECONDS:
+            files.write(file, [blob for _, blob in hashes], [self._cache.get((split, at)) for at in range(len(hashes))])
+
+    def _hashes(self, split: str, index: int) -> tuple[bytes, bytes]:
+        """SHA-256 of what is read of an example, and of what was uploaded, which may have told the same otherwise."""
+        example = self.example(split, index)
+        stored = bytes.fromhex(example.blob)
+        if stored and not (example.path or example.text or example.messages):
+            return stored, stored
+        try:
+            content = hashlib.sha256(self.bytes_of(example)).digest()
+        except OSError:
+            content = bytes(HASH_BYTES)
+        return content, stored or content
 
     @property
     def alike(self) -> list[list[int]]:
@@ -232,12 +279,18 @@ class Data:
         if example.id in self.rejections.rows:
             return None
         try:
-            encoded = self.recipe.encode(self.bytes_of(example), example)
+            encoded = self._kept(split, index, example) or self.recipe.encode(self.bytes_of(example), example)
         except (LuthierError, OSError) as error:
             self.rejections.add(example.id, str(error))
             return None
         self._keep((split, index), encoded)
         return encoded
+
+    def _kept(self, split: str, index: int, example: Example) -> Encoded | None:
+        if self._token_files is None or split not in self._tokens:
+            return None
+        row = self._tokens[split].row(index)
+        return None if row is None else self._token_files.labelled(row, example)
 
     def _keep(self, key: tuple[str, int], encoded: Encoded) -> None:
         size = sum(array.nbytes for array in encoded.values())

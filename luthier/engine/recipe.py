@@ -139,6 +139,19 @@ class HasFeatures(Protocol):
 
 
 @runtime_checkable
+class Tokenises(Protocol):
+    """A recipe that makes tokens of texts, which are worth keeping for other trainings on the same texts."""
+
+    token_fields: tuple[str, ...]  # of what `encode` gives: those that the bytes decide on, not the labels
+
+    def tokens_depend_on(self) -> dict[str, Any]:
+        """All that decides on these fields, as JSON, but for the bytes and the files of the base model."""
+
+    def labelled(self, tokens: Encoded, example: Example) -> Encoded:
+        """What `encode` gives, from these fields of it."""
+
+
+@runtime_checkable
 class TakesOptions(Protocol):
     """A recipe whose models do as a caller wishes, as how long a text they write."""
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from luthier.catalog.plan import Plan
-from luthier.engine import backbones, checkpoint, feature_cache, loading, optim, recomputation, stages
+from luthier.engine import backbones, checkpoint, feature_cache, loading, optim, recomputation, stages, token_files
 from luthier.engine.devices import Device, choose
 from luthier.engine.feature_cache import FeatureCache
 from luthier.engine.optimizers import Optimizer
@@ -260,7 +260,8 @@ def open_session(run: RunFolder, log: Log) -> Session:
     spec = run.spec()
     device = choose(spec.device, spec.threads)
     recipe = recipe_for(spec)
-    data = loading.Data(run.manifest_file, spec, recipe, device.threads)
+    kept = token_files.open_files(spec, recipe, log)
+    data = loading.Data(run.manifest_file, spec, recipe, device.threads, kept)
     data.require_training_data()
     network = build_network(recipe, spec, device, log)
     if isinstance(recipe, loading.Prepares):

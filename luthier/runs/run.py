@@ -59,6 +59,8 @@ class RunSpec:
     assets_folder: str = ""  # where they lie, as a run may be moved: RunFolder.spec fills it in
     base: dict[str, Any] = field(default_factory=dict)  # the RunSpec of the embedder that a transfer learns from
     vectors_folder: str = ""  # where its vectors are kept, for other trainings too; "": in the run folder
+    tokens_folder: str = ""  # where tokens of texts are kept, for other trainings on the same texts; "": nowhere
+    token_cache_mb: int = 256  # of disk that these take
     text_preparation: dict[str, Any] = field(default_factory=dict)  # of catalog.text_preparation; {}: texts as they are
 
     def to_json(self) -> str:

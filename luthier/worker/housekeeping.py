@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from luthier.settings import Settings
-from luthier.store import asked_urls, collection, jobs, snapshots, uploads, vector_files, versions
+from luthier.store import asked_urls, collection, jobs, snapshots, token_files, uploads, vector_files, versions
 from luthier.store.blobs import Blobs
 from luthier.store.database import Database
 from luthier.store.tables import model_versions
@@ -35,6 +35,7 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
         asked_urls.remove_old(connection, time.time() - grace_seconds)
     collected = collection.collect(database, blobs, _manifests(settings, database), grace_seconds)
     vector_files.forget(settings.vectors_folder, blobs.exists)
+    token_files.forget(settings.tokens_folder, blobs.exists)
     return collected, runs
 
 

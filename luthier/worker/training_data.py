@@ -89,6 +89,8 @@ def _spec(
         base=_base(work, version, template),
         text_preparation=request.get("text_preparation", {}),
         vectors_folder=str(settings.vectors_folder.absolute()) if template.embedder else "",
+        tokens_folder=str(settings.tokens_folder.absolute()),
+        token_cache_mb=settings.token_cache_mb,
     )
 
 

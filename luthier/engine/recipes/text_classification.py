@@ -74,6 +74,7 @@ class TextClassification:
 
     input_kind = "text"
     varied = True
+    token_fields = ("tokens", "lost")
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
@@ -122,8 +123,13 @@ class TextClassification:
 
     def encode(self, data: bytes, example: Example) -> Encoded:
         tokens, lost = self.tokenizer.encode(self.prepared(text_of(data)))
-        target = classification.target_of(example, self.concept_ids)
-        return {"tokens": tokens, "target": target, "lost": np.array([lost])}
+        return self.labelled({"tokens": tokens, "lost": np.array([lost])}, example)
+
+    def labelled(self, tokens: Encoded, example: Example) -> Encoded:
+        return {**tokens, "target": classification.target_of(example, self.concept_ids)}
+
+    def tokens_depend_on(self) -> dict[str, Any]:
+        return {"limit": self.limit, "cut_at": self.plan.cut_at, "text_preparation": self.spec.text_preparation}
 
     def example_of(self, number: int) -> Encoded:
         concepts, length = len(self.concept_ids), max(1, self.limit // 2)

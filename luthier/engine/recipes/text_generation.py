@@ -36,6 +36,7 @@ class TextGeneration:
 
     input_kind = "text"
     varied = True
+    token_fields = ("tokens", "learned", "answer", "lost", "chat")
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
@@ -87,6 +88,14 @@ class TextGeneration:
             "lost": np.array([worded.lost]),
             "chat": np.array([worded.chat]),
         }
+
+    def labelled(self, tokens: Encoded, example: Example) -> Encoded:
+        """A text's answer stands in it."""
+        return tokens
+
+    def tokens_depend_on(self) -> dict[str, Any]:
+        plan = {"cut_at": self.plan.cut_at, "chat_template": self.plan.chat_template}
+        return {"limit": self.wording.limit, "asks": self.kind.asks, **plan}
 
     def encode_prompt(self, data: bytes, options: Mapping[str, Any]) -> Encoded:
         """What a trained model is to answer. Raises InvalidBytes for no text, and where no room is left to answer."""

@@ -1,0 +1,29 @@
+"""Forgets the tokens of texts whose bytes are gone. The engine writes the files: its `token_files` says in what form.
+
+After 32 bytes stands a line of JSON, "texts" in it says how many there are; then comes the SHA-256 of each one's bytes.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+HASH_BYTES, LONGEST_LINE = 32, 2**16
+
+
+def forget(folder: Path, there: Callable[[str], bool]) -> int:
+    """Removes the files of which some text's bytes are not `there`, by their SHA-256; returns how many."""
+    gone = [file for file in folder.glob("*.tokens") if not _all_there(file, there)]
+    for file in gone:
+        file.unlink(missing_ok=True)
+    return len(gone)
+
+
+def _all_there(file: Path, there: Callable[[str], bool]) -> bool:
+    """A file that is no such file counts as one whose texts are gone."""
+    try:
+        with file.open("rb") as rows:
+            rows.read(HASH_BYTES)
+            texts = int(json.loads(rows.readline(LONGEST_LINE))["texts"])
+            return all(there(rows.read(HASH_BYTES).hex()) for _ in range(texts))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
