@@ -128,6 +128,30 @@ def test_a_detector_draws_boxes(server: Server, client: Client) -> None:
     assert not client.PostModelOutputs(model_id="finder", inputs=inputs, model=model).outputs[0].data.regions
 
 
+OWN_CONFIG = """\
+_base_ = '/mmdetection/configs/yolof/yolof_r50_c5_8x8_1x_coco.py'
+model = dict(backbone=dict(depth=18, init_cfg=None), bbox_head=dict(num_classes=0))
+train_pipeline = [dict(type='Resize', img_scale=(128, 64), keep_ratio=True)]
+data = dict(samples_per_gpu=6, train=dict(ann_file='', img_prefix='', classes='', pipeline=train_pipeline),
+    val=dict(ann_file='', img_prefix='', classes=''))
+optimizer = dict(_delete_=True, type='Adam', lr=0.0001, weight_decay=0.0001)
+runner = dict(type='EpochBasedRunner', max_epochs=1)
+"""
+
+
+def test_a_detector_of_ones_own_configuration(server: Server, client: Client) -> None:
+    """As the guide sends it: the template by its older name, and the text of a file."""
+    params = {"template": "MMDetection", "custom_config": OWN_CONFIG, "image_size": [64.0], "num_gpus": 0.0}
+    version = trained(client, "test_config", "visual-detector", params, CONCEPTS)
+    assert version.train_info.params["custom_config"] == OWN_CONFIG
+    assert version.metrics.summary.mean_avg_precision_iou_50 >= version.metrics.summary.mean_avg_precision_iou_range
+    sent = {"train_info": {"params": {**params, "custom_config": "\n\nimport os; os.system('x')"}}}
+    sent["output_info"] = {"data": {"concepts": CONCEPTS}}
+    refused = client.PostModelVersions(success=False, model_id="test_config", model_versions=[sent])
+    assert refused.status.code == 21118
+    assert "custom_config: line 3: import is not available in restricted templates" in refused.status.details
+
+
 def test_a_segmenter_gives_a_mask_for_each_concept(server: Server, client: Client) -> None:
     params = {"template": "luthier_tiny_segmenter", **QUICK, "num_epochs": 12.0}
     trained(client, "cutter", "visual-segmenter", params, CONCEPTS)
