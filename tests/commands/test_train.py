@@ -313,6 +313,7 @@ def test_what_the_first_run_has_learnt_from_judges_no_run_that_goes_on_from_it(
     assert said.getvalue().count("validation and test examples are left out") == 1
     assert "Note: 20 validation and test examples are left out: the model that" in said.getvalue()
     assert Counter(one.split for one in read_manifest(made.manifest_file)) == {"train": 80}
+    assert Path(made.spec().tokens_folder) == load().tokens_folder.absolute() / "local"
 
 
 def test_predict_needs_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -267,6 +267,16 @@ def test_working_folders_of_killed_workers_go(world: World) -> None:
     assert not any(folder.exists() for folder in left)
 
 
+def test_tokens_go_with_the_texts_that_they_were_made_of(world: World) -> None:
+    here, gone = world.blobs.put(b"a text"), "0" * 64
+    world.settings.tokens_folder.mkdir()
+    files = {sha: world.settings.tokens_folder / f"{sha}.tokens" for sha in (here, gone)}
+    for sha, file in files.items():
+        file.write_bytes(bytes(32) + b'{"texts": 1, "fields": {}}\n' + bytes.fromhex(sha))
+    housekeeping.tidy(world.settings, world.database, world.blobs)
+    assert [file.exists() for file in files.values()] == [True, False]
+
+
 def test_blobs_go_although_a_training_was_deleted_while_it_froze_its_data(world: World) -> None:
     from luthier.store import snapshots, versions
 

@@ -328,3 +328,4 @@ def test_the_run_folder_holds_the_asked_concepts_and_their_examples_only(labelle
     assert {label for example in examples for label in example.labels} == {"d1", "d2"}
     assert 0 < len(examples) < 60 and {example.split for example in examples} == {"train", "val", "test"}
     assert spec.threads == 1 and spec.estimated_seconds == 10.0 and spec.plan["epochs"] == 2
+    assert Path(spec.tokens_folder) == labelled.settings.tokens_folder.absolute() and spec.token_cache_mb == 256
