@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from luthier.catalog.model_type import find_template
-from luthier.catalog.own_config import child, read
+from luthier.catalog.own_config import (
+    child,
+    classifier,
+    detector,
+    read,
+    schedules,
+    segmenter,
+    training,
+    transforms,
+    words as own_words,
+)
 from luthier.catalog.own_config.bases import bases_of
 from luthier.catalog.template import Template
 from luthier.errors import InvalidTrainingParams
@@ -245,6 +255,14 @@ def test_bad_H18_types_are_of_a_list_and_nothing_is_imported(text: str, words: s
     assert words in refusal(text)
 
 
+def test_the_list_has_every_type_that_is_read_or_stands_in_a_base() -> None:
+    readers = (detector.READERS, classifier.READERS, segmenter.READERS, training.OPTIMIZERS, schedules.SCHEDULERS)
+    read_ones = {*transforms.SILENT, *(name for names in readers for name in names)}
+    assert read_ones <= own_words.TYPES
+    for toolbox in TYPES:
+        own_words.check_types(json.loads(json.dumps(bases_of(toolbox))))
+
+
 def test_bad_H19_paths_of_data_are_ignored_and_told() -> None:
     made = plan(
         "data = dict(train=dict(ann_file='/secret', img_prefix='/etc', classes=('a',)), val=dict(ann_file='/secret'))\n"
@@ -254,7 +272,7 @@ def test_bad_H19_paths_of_data_are_ignored_and_told() -> None:
     for name in ("data.train.ann_file", "data.train.img_prefix", "data.train.classes", "data.val.ann_file"):
         assert f"custom_config: {name} {why}" in made.notes
     assert "custom_config: log_config is ignored: Luthier keeps the log" in made.notes
-    assert "custom_config: helper is a name of your own that nothing reads" in made.notes
+    assert "custom_config sets names of your own that nothing reads: helper" in made.notes
     assert not any("used" in note for note in made.notes)
     assert not any("/secret" in note for note in made.notes)
 

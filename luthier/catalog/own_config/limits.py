@@ -8,6 +8,7 @@ MOST_STEPS = 200_000  # nodes visited and items made, all in all
 MOST_CHARACTERS = 1_000_000  # of one text
 LARGEST_INTEGER = 2**63
 LARGEST_EXPONENT = 64
+DEEPEST = 100
 ITERATORS = (zip, enumerate, ItemsView, KeysView, ValuesView)
 
 
@@ -21,17 +22,19 @@ def refused(node: ast.AST, text: str) -> RefusedError:
 
 def check_size(value: Any) -> None:
     """Raises RefusedError where `value` says too much to be written down: what is used twice counts twice."""
-    items, characters, waiting = 1, 0, [value]
+    items, characters, waiting = 1, 0, [(value, 0)]
     while waiting:
-        one = waiting.pop()
+        one, depth = waiting.pop()
         if isinstance(one, dict):
             one = [*one.keys(), *one.values()]
         if isinstance(one, list | tuple):
             items += len(one)
-            waiting += one
+            waiting += [(inner, depth + 1) for inner in one]
         characters += len(one) if isinstance(one, str) else 0
         if items > MOST_STEPS or characters > MOST_CHARACTERS:
             raise RefusedError(f"all in all it says more than {MOST_STEPS} values or {MOST_CHARACTERS} characters")
+        if depth > DEEPEST:
+            raise RefusedError(f"it is nested too deeply: more than {DEEPEST} dicts or lists within each other")
 
 
 class Budget:

@@ -26,6 +26,7 @@ EXAMPLES = {
     "mmclassification": "/mmclassification/configs/resnext/resnext101-32x4d_8xb32_in1k.py",
     "mmsegmentation": "/mmsegmentation/configs/segformer/segformer_mit-b0_512x512_160k_ade20k.py",
 }
+LONGEST_MESSAGE = 500  # characters
 LONGEST_WAIT = 20.0  # seconds, for a machine that has much else to do
 
 
@@ -45,7 +46,8 @@ def read(text: str, toolbox: str) -> OwnConfig:
     """Raises InvalidTrainingParams with the line, what was found there and what is allowed."""
     answer = _answer(text, toolbox)
     if "error" in answer:
-        raise InvalidTrainingParams(f"{NAME}: {answer['error']}")
+        why = answer["error"].encode("ascii", "backslashreplace").decode()  # it may quote a user's names
+        raise InvalidTrainingParams(f"{NAME}: {why[:LONGEST_MESSAGE]}{'…' if len(why) > LONGEST_MESSAGE else ''}")
     if not answer["bases"]:
         raise InvalidTrainingParams(
             f"{NAME} has no _base_; give the name of a configuration to build upon, as _base_ = {EXAMPLES[toolbox]!r}"

@@ -11,6 +11,7 @@ from luthier.catalog.own_config.schedules import of_lr_config, of_param_schedule
 from luthier.catalog.own_config.section import Section, refuse
 from luthier.catalog.own_config.words import IGNORED, READ, check_types
 from luthier.catalog.plan import Plan
+from luthier.errors import shown
 
 Fields = dict[str, Any]
 OPTIMIZERS = {"SGD": "sgd", "Adam": "adamw", "AdamW": "adamw", "Lamb": "lamb", "LAMB": "lamb", "Lion": "lion"}
@@ -47,10 +48,11 @@ def opened(own: OwnConfig, notes: list[str]) -> Section:
     for name, why in IGNORED.items():
         if name in own.given:
             top.ignore([name], why)
-    for name in sorted(own.given - set(IGNORED) - set(READ)):
+    helpers = sorted(own.given - set(IGNORED) - set(READ))
+    for name in helpers:
         top.take(name)
-        if name in own.unread:
-            notes.append(f"custom_config: {name} is a name of your own that nothing reads")
+    if unread := [name for name in helpers if name in own.unread]:
+        notes.append(f"custom_config sets names of your own that nothing reads: {shown(', '.join(unread))}")
     top.only("load_from", None)
     top.only("resume_from", None)
     top.only("resume", False)
@@ -180,7 +182,7 @@ def averaging(top: Section) -> Fields:
             hook.take("update_buffers")
             hook.take("resume_from")
             fields["ema_decay"] = 1 - hook.number("momentum", 0.00001, 1, 0.0002)
-        elif kind not in ("NumClassCheckHook", "SyncNormHook", "CheckInvalidLossHook"):
+        elif kind not in ("NumClassCheckHook", "SyncNormHook"):
             refuse(f"{hook.path}.type", f"is {kind!a}; give one of EMAHook, ExpMomentumEMAHook, NumClassCheckHook")
         hook.end()
     return fields

@@ -3,6 +3,7 @@
 What is read stands with who reads it: `training`, `transforms` and the templates' own. Next: `section`.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -84,7 +85,9 @@ def check_types(config: Any) -> None:
     """Raises InvalidTrainingParams for a `type` that is not in TYPES, wherever it stands."""
     for path, name in _types(config, ""):
         if not isinstance(name, str) or name not in TYPES:
-            refuse(path, f"is {shown(ascii(name))}, which is no type that Luthier knows; docs/how-to/own-templates.md")
+            near = difflib.get_close_matches(str(name)[:100], TYPES, n=3, cutoff=0.5)
+            hint = f"; the nearest are {', '.join(near)}" if near else ""
+            refuse(path, f"is {shown(ascii(name))}, which is no type that Luthier knows{hint}")
 
 
 def _types(value: Any, path: str) -> Iterator[tuple[str, Any]]:
