@@ -16,6 +16,8 @@ from luthier.catalog.own_config import (
     segmenter,
     training,
     transforms,
+)
+from luthier.catalog.own_config import (
     words as own_words,
 )
 from luthier.catalog.own_config.bases import bases_of
