@@ -38,7 +38,7 @@ def with_stochastic_depth(network: nn.Module, rate: float) -> nn.Module:
 
 
 class EdgeStem(nn.Module):
-    """Images (B, 3, H, W) to (B, edges + plain, H/2, W/2). Dark on bright and bright on dark are the same edge to it.
+    """Images (B, 3, H, W) to (B, edges + plain, H/stride, W/stride). Both polarities of an edge are the same to it.
 
     Few pictures cannot teach a network that light and colours differ from one to the next. So the edges' filters answer
     to no even surface, as their weights have a mean of 0, lose their sign and are measured by the picture's mean edge;
@@ -46,16 +46,16 @@ class EdgeStem(nn.Module):
     with few labels. The plain filters keep the colours.
     """
 
-    def __init__(self, edges: int, plain: int) -> None:
+    def __init__(self, edges: int, plain: int, size: int = 3, stride: int = 2) -> None:
         super().__init__()
-        self.edges = nn.Conv2d(3, edges, 3, 2, 1, bias=False)
-        self.plain = nn.Conv2d(3, plain, 3, 2, 1, bias=False)
+        self.edges = nn.Conv2d(3, edges, size, stride, size // 2, bias=False)
+        self.plain = nn.Conv2d(3, plain, size, stride, size // 2, bias=False)
         self.edges_norm = nn.BatchNorm2d(edges)
         self.plain_norm = nn.BatchNorm2d(plain)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weights = self.edges.weight - self.edges.weight.mean((2, 3), keepdim=True)
-        found = functional.conv2d(x, weights, stride=2, padding=1).abs()
+        found = functional.conv2d(x, weights, stride=self.plain.stride, padding=self.plain.padding).abs()
         found = found / (found.mean((1, 2, 3), keepdim=True) + 1e-3)
         return torch.cat([self.edges_norm(found), functional.relu(self.plain_norm(self.plain(x)))], 1)
 

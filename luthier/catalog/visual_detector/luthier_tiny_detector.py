@@ -20,7 +20,7 @@ TEMPLATE = Template(
         vocabulary.num_gpus(),
         vocabulary.exact_or_shorter_side(240),
         vocabulary.batch_size(8, most=256),
-        vocabulary.num_epochs(60, most=600),
+        vocabulary.num_epochs(30, most=600),
         vocabulary.learning_rate(0.002),
         vocabulary.weight_decay(0.01),
         vocabulary.warmup_iters(50),

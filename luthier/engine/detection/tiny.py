@@ -7,7 +7,7 @@ from luthier.engine.detection.anchor_free import AnchorFreeHead
 from luthier.engine.detection.detector import Choice, Detector, Found, Target
 from luthier.engine.detection.pyramid import enlarged
 from luthier.engine.rows import Rows
-from luthier.engine.small_networks import ResidualBlock
+from luthier.engine.small_networks import EdgeStem, ResidualBlock
 
 Tensor = torch.Tensor
 
@@ -15,7 +15,8 @@ Tensor = torch.Tensor
 class TinyDetector(Detector):
     """Pictures of any size from 32 pixels; maps at strides 8 and 16. 1.1 million parameters.
 
-    The stem goes to a quarter of the size at once: on a processor large maps cost time for their memory alone.
+    The stem goes to a quarter of the size at once: on a processor large maps cost time for their memory alone. It sees
+    edges of both polarities alike, which few pictures cannot teach.
     """
 
     ends_of_stages = ("stem", "stage1", "stage2", "stage3")
@@ -24,7 +25,7 @@ class TinyDetector(Detector):
         super().__init__()
         self.classes = classes
         self.choice = Choice()
-        self.stem = nn.Sequential(nn.Conv2d(3, 32, 7, 4, 2, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.stem = EdgeStem(24, 8, size=7, stride=4)
         self.stage1 = ResidualBlock(32, 64, 2)
         self.stage2 = nn.Sequential(ResidualBlock(64, 128, 2), ResidualBlock(128, 128, 1))
         self.stage3 = ResidualBlock(128, 128, 2)
