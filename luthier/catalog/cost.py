@@ -1,4 +1,4 @@
-"""How a forward pass grows with the picture: `gflops_at` of the templates. A first time estimate needs no more.
+"""How a forward pass grows with the picture or the text. A first time estimate needs no more.
 
 GFLOPs are 1e9 times two per multiply-add. Next: `template`, whose `gflops_for` calls these.
 """
@@ -6,6 +6,9 @@ GFLOPs are 1e9 times two per multiply-add. Next: `template`, whose `gflops_for` 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+MODEL_MAX_LENGTH = 512  # of a tokenizer_config that does not say
+BYTES_A_TOKEN = 4.0  # of English, by the tokenizers of the templates
+SPECIAL_TOKENS = 2
 Cost = Callable[[Mapping[str, Any]], float]
 
 
@@ -25,9 +28,30 @@ def of_vision_transformer(width: int, depth: int, patch: int) -> Cost:
     return gflops
 
 
-def of_language_model(parameters_m: float, tokens: int = 512) -> float:
-    """GFLOPs of `tokens` tokens: two per parameter and token (Kaplan et al. 2020)."""
+def of_language_model(parameters_m: float, tokens: int = MODEL_MAX_LENGTH // 2) -> float:
+    """GFLOPs of `tokens` tokens: two per parameter and token (Kaplan et al. 2020). A template gives half of what it
+    reads at the most."""
     return 2e-3 * parameters_m * tokens
+
+
+def tokens_read(values: Mapping[str, Any], text_bytes: float = 0.0) -> float:
+    """Of a text of `text_bytes`; 0: of one whose length nobody knows, half of the most, as calibrations have it.
+
+    0 for templates that read no texts.
+    """
+    most = _most_tokens(values)
+    return min(most, text_bytes / BYTES_A_TOKEN + SPECIAL_TOKENS) if text_bytes else most / 2
+
+
+def bytes_read(values: Mapping[str, Any]) -> int:
+    """Of a long text, about; 0 for templates that read none."""
+    return int(_most_tokens(values) * BYTES_A_TOKEN)
+
+
+def _most_tokens(values: Mapping[str, Any]) -> int:
+    if "tokenizer_config" in values:
+        return int(values["tokenizer_config"].get("model_max_length", MODEL_MAX_LENGTH))
+    return int(values.get("max_tokens", 0))
 
 
 def pixels(image_size: Any) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from luthier.catalog import cost
 from luthier.catalog.embedders import Embedder
 from luthier.catalog.hyperparameters import Hyperparameter, check
 from luthier.catalog.plan import Plan
@@ -25,7 +26,8 @@ class Template:
     contradict each other. `weights` names the pre-trained weights for given values, "" for a random start.
     `backbone_at` names it for given values, where they choose it; `backbone` is then that of the defaults.
     `gflops` is the cost of one forward pass of one item at the default size, in 1e9 multiply-adds times two, and
-    `gflops_at` scales it to other values: a first time estimate needs no torch.
+    `gflops_at` scales it to other values: a first time estimate needs no torch. Of a text it is that of half of the
+    tokens that are read at the most.
     `strategies`: it has those of the module of that name beside its own hyperparameters, all but the fields of the plan
     that `without` names.
     `embedder` is what a transfer learns from where the request names no other; `weights` and `backbone` are then its.
@@ -76,6 +78,8 @@ class Template:
         """The network that checked values choose."""
         return self.backbone_at(values) if self.backbone_at else self.backbone
 
-    def gflops_for(self, values: Values) -> float:
-        """Cost of one forward pass of one item, in GFLOPs."""
-        return self.gflops_at(values) if self.gflops_at else self.gflops
+    def gflops_for(self, values: Values, text_bytes: float = 0.0) -> float:
+        """Cost of one forward pass of one item, in GFLOPs; of a text of `text_bytes`, 0 where nobody knows how many."""
+        gflops = self.gflops_at(values) if self.gflops_at else self.gflops
+        usual = cost.tokens_read(self.defaults())
+        return gflops * cost.tokens_read(values, text_bytes) / usual if usual else gflops

@@ -3,6 +3,7 @@
 A key's default is what holds where neither the user nor the template's own default has it. Next: `text_translation`.
 """
 
+from luthier.catalog.cost import MODEL_MAX_LENGTH
 from luthier.catalog.hyperparameters import Boolean, Enum, Hyperparameter, Number, Range
 from luthier.catalog.json_object import Keys, ModelName, ModuleNames, Only
 
@@ -49,7 +50,10 @@ def model(name_key: str, *, classifies: bool) -> Keys:
 
 
 def tokenizer() -> Keys:
-    return (_count("model_max_length", 512, 8, 131072), _choice("truncation_side", "right", "right", "left"))
+    return (
+        _count("model_max_length", MODEL_MAX_LENGTH, 8, 131072),
+        _choice("truncation_side", "right", "right", "left"),
+    )
 
 
 def quantization() -> Keys:

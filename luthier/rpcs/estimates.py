@@ -12,7 +12,7 @@ from typing import Any
 from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from google.protobuf.duration_pb2 import Duration
 
-from luthier.catalog import hyperparameters
+from luthier.catalog import cost, hyperparameters
 from luthier.catalog.model_type import find_any_template, input_kind, templates_of
 from luthier.catalog.template import Template
 from luthier.errors import InvalidRange, InvalidRequest, InvalidTrainingParams
@@ -20,7 +20,7 @@ from luthier.rpcs import codes, training_time
 from luthier.rpcs.context import Context, batch_of, status
 from luthier.rpcs.model_lookup import model_of
 from luthier.rpcs.struct_values import plain
-from luthier.rpcs.training_data import dataset_of
+from luthier.rpcs.training_data import NamedData, dataset_of
 from luthier.rpcs.training_time import Workload
 from luthier.rpcs.transfer_request import is_transfer, settled
 from luthier.store import calibrations, jobs, training_requests
@@ -60,11 +60,21 @@ def PostModelVersionsTrainingTimeEstimate(
     )
 
 
+def length_of_texts(connection: Connection, model: ModelRow, values: Mapping[str, Any], dataset: int | None) -> float:
+    """Bytes that are read of a text of the dataset, of the app where None, on average; 0 where no texts are there."""
+    most = cost.bytes_read(values)
+    return training_requests.mean_text_bytes(connection, model.app, dataset, most) if most else 0.0
+
+
 def estimate(
-    connection: Connection, template: Template, values: Mapping[str, Any], split: tuple[int, int, int]
+    connection: Connection,
+    template: Template,
+    values: Mapping[str, Any],
+    split: tuple[int, int, int],
+    text_bytes: float = 0.0,
 ) -> Estimate:
-    """For checked or default `values` and that many train, validation and test items."""
-    work = training_time.workload(template, values, split)
+    """For checked or default `values` and that many train, validation and test items, texts of `text_bytes`."""
+    work = training_time.workload(template, values, split, text_bytes)
     device, kind = calibrations.current_device(connection) or ("cpu/1", "cpu")
     if template.embedder:
         seconds = training_time.transfer_seconds(work, sum(split), device, kind)
@@ -111,24 +121,16 @@ def _estimate_of(
     given = {name: value for name, value in params.items() if name not in PLATFORM_KEYS}
     values = hyperparameters.check(template.hyperparameters, given, template.id)
     template.plan_for(values)
-    kind = input_kind(template)
-    return estimate(connection, template, values, _split(connection, model, version, params, kind, count))
-
-
-def _split(
-    connection: Connection,
-    model: ModelRow,
-    version: resources_pb2.ModelVersion,
-    params: Mapping[str, Any],
-    kind: str,
-    count: int,
-) -> tuple[int, int, int]:
-    """Train, validation and test items: of the count that was given, else of the data that was named."""
     if count > MOST_INPUTS:
         raise InvalidRange(f"estimated_input_count is {count}; give at most {MOST_INPUTS}")
-    if count:
-        return training_time.split_of(count)
-    named = dataset_of(connection, model, version.train_info, params)
+    named = NamedData() if count else dataset_of(connection, model, version.train_info, params)
+    split = training_time.split_of(count) if count else _split(connection, model, named, input_kind(template))
+    length = length_of_texts(connection, model, values, named.dataset)
+    return estimate(connection, template, values, split, length)
+
+
+def _split(connection: Connection, model: ModelRow, named: NamedData, kind: str) -> tuple[int, int, int]:
+    """Train, validation and test items of the data that was named."""
     if named.frozen:
         return named.frozen_split
     counted = training_requests.input_count(connection, model.app, kind, named.dataset)

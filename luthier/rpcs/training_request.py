@@ -18,7 +18,7 @@ from luthier.catalog.template import Template
 from luthier.errors import InvalidPredictRequest, InvalidRequest, InvalidTrainingParams, MissingWeights, shown
 from luthier.rpcs import text_preparation, training_data
 from luthier.rpcs.context import Context
-from luthier.rpcs.estimates import PLATFORM_KEYS, estimate
+from luthier.rpcs.estimates import PLATFORM_KEYS, estimate, length_of_texts
 from luthier.rpcs.model_lookup import model_of, version_or_newest
 from luthier.rpcs.model_message import without_own
 from luthier.rpcs.patching import kept
@@ -85,7 +85,8 @@ def read(
     else:
         alone = plan.learns_regions  # a single concept is then told from the background
         training_data.check_learnable(found, concepts, _exclusive(template, values), single_allowed=alone)
-    seconds = estimate(connection, template, values, found.split).seconds
+    length = length_of_texts(connection, model, values, data.dataset)
+    seconds = estimate(connection, template, values, found.split, length).seconds
     request = {
         "template": template.id,
         "given": given,
@@ -99,6 +100,7 @@ def read(
         "base": base,
         "text_preparation": preparation,
         "estimated_seconds": seconds,
+        "text_bytes": length,
         "seed": _seed(values),
     }
     return TrainingRequest(template, request, _message(sent, concepts, most, description), data)

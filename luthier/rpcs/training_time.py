@@ -67,8 +67,10 @@ def split_of(items: int) -> tuple[int, int, int]:
     return items - validation - test, validation, test
 
 
-def workload(template: Template, values: Mapping[str, Any], split: tuple[int, int, int]) -> Workload:
-    """What `template` does with data of that many train, validation and test items."""
+def workload(
+    template: Template, values: Mapping[str, Any], split: tuple[int, int, int], text_bytes: float = 0.0
+) -> Workload:
+    """What `template` does with data of that many train, validation and test items; with texts of `text_bytes`."""
     train, validation, test = split
     plan = template.plan_for(values)
     return Workload(
@@ -77,7 +79,7 @@ def workload(template: Template, values: Mapping[str, Any], split: tuple[int, in
         test_items=test,
         epochs=_epochs(plan),
         batch_size=plan.batch_size,
-        gflops_per_item=template.gflops_for(values),
+        gflops_per_item=template.gflops_for(values, text_bytes),
         parameters_m=template.parameters_m,
     )
 

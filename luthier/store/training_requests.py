@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, select
 
 from luthier.store import snapshots
 from luthier.store.database import now
@@ -24,6 +24,7 @@ from luthier.store.tables import (
 )
 
 _UNCHECKED_OR_GOOD = (snapshots.PENDING_INPUT, snapshots.GOOD_INPUT)
+SAMPLED_TEXTS = 2000
 RETRY_SECONDS = 3600.0  # a calibration that failed is not asked for again within this time
 
 
@@ -98,6 +99,16 @@ def input_count(connection: Connection, app: int, kind: str, dataset: int | None
     if dataset is not None:
         where.append(inputs.c.seq.in_(_members(dataset)))
     return int(connection.execute(select(func.count()).select_from(inputs).where(*where)).scalar_one())
+
+
+def mean_text_bytes(connection: Connection, app: int, dataset: int | None, most: int) -> float:
+    """Of good and unchecked texts, or of a sample of them, each of which counts for `most` at most; 0 for no texts."""
+    where = [inputs.c.app == app, inputs.c.kind == "text", inputs.c.status.in_(_UNCHECKED_OR_GOOD)]
+    if dataset is not None:
+        where.append(inputs.c.seq.in_(_members(dataset)))
+    some = select(inputs.c.size).where(*where).order_by(inputs.c.seq).limit(SAMPLED_TEXTS).subquery()
+    counted = case((some.c.size > most, most), else_=some.c.size)
+    return float(connection.execute(select(func.avg(counted))).scalar() or 0.0)
 
 
 def gpu_workers(connection: Connection) -> int:

@@ -76,7 +76,7 @@ def calibration(settings: Settings, version: Version, spec: RunSpec, seen: Seen)
         seconds_per_validation_item=_median(seen.item_seconds),
         start_seconds=finished.start_seconds,
         checkpoint_seconds=_median(seen.checkpoint_seconds),
-        gflops_per_item=template.gflops_for(spec.hyperparameters),
+        gflops_per_item=template.gflops_for(spec.hyperparameters, float(version.request.get("text_bytes", 0.0))),
     )
 
 

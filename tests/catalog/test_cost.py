@@ -68,4 +68,17 @@ def test_cost_of_pictures_with_one_side_two_sides_or_a_side_as_text() -> None:
 
 def test_cost_of_a_language_model_is_two_per_parameter_and_token() -> None:
     small = find_template("text-classifier", "HF_GPTNeo_125m_lora")
-    assert small.gflops == pytest.approx(2 * 125.2e6 * 512 / 1e9)
+    assert small.gflops == pytest.approx(2 * 125.2e6 * 256 / 1e9)
+
+
+def test_cost_of_a_text_goes_by_what_is_read_of_it() -> None:
+    minilm = find_template("text-classifier", "luthier_minilm")
+    short, long = ({**minilm.defaults(), "max_tokens": tokens} for tokens in (32, 512))
+    assert minilm.gflops_for(short) == pytest.approx(minilm.gflops / 4)  # nobody knows how long the texts are
+    assert minilm.gflops_for(long) == pytest.approx(4 * minilm.gflops)
+    assert minilm.gflops_for(long, 1000.0) == pytest.approx(minilm.gflops * 252 / 64)
+    assert minilm.gflops_for(short, 1000.0) == pytest.approx(minilm.gflops * 32 / 64)
+    neo = find_template("text-to-text", "HF_GPTNeo_125m_lora")
+    values = neo.checked({"tokenizer_config": {"model_max_length": 64}})
+    assert neo.gflops_for(values) == pytest.approx(neo.gflops / 8)
+    assert neo.gflops_for(neo.checked({"tokenizer_config": {"truncation_side": "left"}})) == neo.gflops

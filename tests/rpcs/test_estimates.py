@@ -11,7 +11,8 @@ from luthier.catalog.model_type import all_templates, find_template
 from luthier.errors import DoesNotExist, InvalidRange, InvalidRequest, InvalidTrainingParams, ModelDoesNotExist
 from luthier.rpcs import training_time
 from luthier.rpcs.context import Context
-from luthier.rpcs.estimates import PostModelVersionsTrainingTimeEstimate
+from luthier.rpcs.estimates import PostModelVersionsTrainingTimeEstimate, length_of_texts
+from luthier.rpcs.model_lookup import model_of
 from luthier.rpcs.training_time import Costs, Workload
 from luthier.store import calibrations, devices, jobs
 from luthier.store.calibrations import Calibration
@@ -213,6 +214,31 @@ def test_without_a_count_the_inputs_of_dataset_or_app_count(ready: Context) -> N
         add_input(ready, str(number), {cat: 1}, dataset=dataset if number < 5 else 0)
     measured(ready, replace(MEASURED, seconds_per_step=64.0))
     assert seconds(ready, just(TINY)) > seconds(ready, just(TINY, dataset_id="d"))
+
+
+def test_texts_cost_as_much_as_is_read_of_them(ready: Context) -> None:
+    make_model(ready, "texts", "text-classifier")
+    minilm = find_template("text-classifier", "luthier_minilm")
+    short, concept = add_dataset(ready, "short"), add_concept(ready, "c")
+    for number in range(8):
+        add_input(ready, f"s{number}", {concept: 1}, dataset=short, kind="text", size=56)
+        add_input(ready, f"l{number}", {concept: 1}, kind="text", size=10**6)
+    with ready.database.read() as connection:
+        model = model_of(ready, connection, IN_APP, "texts")
+        lengths = [length_of_texts(connection, model, minilm.defaults(), dataset) for dataset in (short, None)]
+    assert lengths == [56.0, (56 + 128 * 4) / 2]  # a very long text counts for what is read of it
+    key = {"template": minilm.id, "model_type": minilm.model_type, "image_size": 0}
+    sixteen_tokens = minilm.gflops_for(minilm.defaults(), 56.0)
+    measured(ready, replace(MEASURED, **key, seconds_per_step=1000.0, gflops_per_item=sixteen_tokens))
+    of_short = just(minilm.id, dataset_id="short", batch_size=32)
+    assert ask(ready, of_short).status.details == ""
+    longer = just(minilm.id, dataset_id="short", batch_size=32, max_tokens=512)
+    assert seconds(ready, longer) == seconds(ready, of_short)  # there is no more to read
+    shorter = just(minilm.id, dataset_id="short", batch_size=32, max_tokens=8)
+    assert seconds(ready, of_short) > 1.5 * seconds(ready, shorter)
+    whole = just(minilm.id, batch_size=32)
+    assert "scaled from a measurement of luthier_minilm" in ask(ready, whole).status.details
+    assert seconds(ready, whole) > 4 * seconds(ready, of_short)
 
 
 def test_bad_requests(ready: Context) -> None:

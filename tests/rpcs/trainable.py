@@ -33,11 +33,18 @@ def add_concept(ctx: Context, id: str, app: str = "pets") -> int:
 
 
 def add_input(
-    ctx: Context, id: str, labels: Mapping[int, int], *, status: int = 30000, dataset: int = 0, kind: str = "image"
+    ctx: Context,
+    id: str,
+    labels: Mapping[int, int],
+    *,
+    status: int = 30000,
+    dataset: int = 0,
+    kind: str = "image",
+    size: int = 1,
 ) -> int:
     """An input with one annotation of labels: concept seq -> 1 or 0."""
     app, times = app_seq(ctx), {"created_at": now(), "modified_at": now()}
-    shape = {"kind": kind, "blob": "0" * 64, "size": 1, "format": "PNG", "width": 8, "height": 8}
+    shape = {"kind": kind, "blob": "0" * 64, "size": size, "format": "PNG", "width": 8, "height": 8}
     input = add(ctx, tables.inputs, app=app, id=id, status=status, message=b"", **shape, **times)
     row = {"app": app, "input": input, "id": "own", "user": "ann", "status": 24150, "own": True, "message": b""}
     annotation = add(ctx, tables.annotations, **row, **times)

@@ -6,12 +6,19 @@ The engine is the fake of tests/runs; test_real_engine.py has the real one.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from luthier.catalog.model_type import find_template
+from luthier.runs.events import Finished, Started
+from luthier.runs.run import RunSpec
+from luthier.settings import Settings
 from luthier.store import calibrations, jobs, logs, versions
 from luthier.store.jobs import State
+from luthier.worker import publication
+from luthier.worker.following import Seen
 from luthier.worker.loop import Worker
 from tests.runs.test_launch import alive
 from tests.worker.world import World
@@ -55,6 +62,22 @@ def test_a_training_ends_with_results_log_and_a_measurement(labelled: World, sta
     assert (measured.template, measured.image_size, measured.batch_size) == ("luthier_tiny_resnet", 32, 4)
     assert measured.seconds_per_step == 0.4 and measured.checkpoint_seconds == 0.05
     assert measured.seconds_per_validation_item == 0.5  # seconds of an evaluation by its one item
+
+
+def test_a_measurement_of_texts_says_how_much_was_read_of_them(tmp_path: Path) -> None:
+    seen = Seen()
+    seen.add(Started(0, 8, 1, 80, 10, 10, "cpu", "float32", 32, 1, 1, 1.0))
+    done = {"metrics": {}, "stopped_early": False, "seconds": 9.0, "train_seconds": 8.0, "start_seconds": 1.0}
+    rest = {"validation_seconds": 0.1, "checkpoint_seconds": 0.1, "samples_per_second": 32.0, "peak_memory_mb": 1.0}
+    seen.add(Finished(step=8, epochs=1, checkpoint="", steady_seconds_per_step=1.0, **done, **rest))
+    minilm = find_template("text-classifier", "luthier_minilm")
+    spec = SimpleNamespace(template=minilm.id, model_type=minilm.model_type, hyperparameters=minilm.defaults())
+    found = []
+    for request in ({"text_bytes": 56.0}, {}):
+        version: Any = SimpleNamespace(model_type=minilm.model_type, request=request)
+        measured = publication.calibration(Settings(data_dir=tmp_path), version, cast(RunSpec, spec), seen)
+        found.append(measured and measured.gflops_per_item)
+    assert found == pytest.approx([minilm.gflops * 16 / 64, minilm.gflops])
 
 
 def test_a_metric_that_cannot_be_computed_is_left_out(labelled: World, start_worker: Start) -> None:

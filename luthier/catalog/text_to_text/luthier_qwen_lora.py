@@ -11,7 +11,7 @@ TEMPLATE = Template(
     backbone="transformers/qwen3",
     weights=text_vocabulary.from_hub("Qwen/Qwen3-0.6B"),
     plan=generation.own_plan,
-    gflops=cost.of_language_model(596.0),
+    gflops=cost.of_language_model(596.0, tokens=1024),
     parameters_m=596.0,
     strategies=True,
     without=generation.WITHOUT,
