@@ -33,6 +33,6 @@ def lookup(toolbox: str, names: Sequence[str]) -> Config:
     known = bases_of(toolbox)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or list(known)[:3]
+            near = difflib.get_close_matches(name[:200], known, n=3, cutoff=0.3) or list(known)[:3]
             raise RefusedError(f"_base_ is {ascii(name)[:120]}; give one that Luthier has, as {', '.join(near)}")
     return joined({name: known[name] for name in names})

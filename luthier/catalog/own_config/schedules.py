@@ -63,11 +63,14 @@ def _falling(section: Section, schedule: str, kind: str, epochs: int, rate: floa
     fields: Fields = {"schedule": schedule}
     by_epoch = section.take("by_epoch", True)
     section.take("convert_to_iter_based")
-    begin = section.take("begin", 0)
-    if by_epoch and schedule != "step":  # it must fall over the whole training
+    if schedule == "step":
+        section.take("end")
+    elif by_epoch:  # it must fall over the whole training
         section.only("end", epochs)
-        section.only("T_max", epochs, epochs - begin if isinstance(begin, int) else epochs)
-    section.ignore(("end", "T_max"), "the rate falls until the end of training")
+        section.only("T_max", epochs)
+    else:
+        section.ignore(("begin", "end", "T_max"), "the rate falls from the end of warm-up to the end of training")
+    section.only("begin", 0)
     if kind == "MultiStepLR":
         fields["step_epochs"] = _listed(section.take("milestones"), section)
     elif kind == "StepLR":

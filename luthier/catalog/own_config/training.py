@@ -119,8 +119,10 @@ def _optimization(top: Section, own: OwnConfig) -> Fields:
 
 
 def _optimizer(section: Section) -> Fields:
-    name = section.take("type")
-    kind = Section({"type": name}, {}, section.path, section.notes).choice("type", OPTIMIZERS)
+    name = section.choice("type", {one: one for one in OPTIMIZERS})
+    kind = OPTIMIZERS[name]
+    if "lr" not in section:
+        refuse(section.at("lr"), "is missing; give a learning rate, as lr=0.01")
     fields: Fields = {
         "optimizer": kind,
         "learning_rate": section.number("lr", 0, 10, 0.0),

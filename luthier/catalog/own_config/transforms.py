@@ -40,12 +40,12 @@ def data_fields(top: Section, own: OwnConfig) -> tuple[int, list[Section]]:
         chosen, size = older, older.whole("samples_per_gpu", 1, 256, 2)
         train, judged = older.section("train"), older.section("val")
         names = ("data.train", "data.val")
-        _judged(older.section("test"))
+        if test := older.section("test"):
+            _judged(test)
     else:
         refuse("data", f"is missing; {EXAMPLE}")
-    for name, section in zip(names, (train, judged), strict=True):
-        if section is None:
-            refuse(name, f"is missing; {EXAMPLE}")
+    if train is None or judged is None:
+        refuse(names[0 if train is None else 1], f"is missing; {EXAMPLE}")
     pipeline = _training(train)
     _judged(judged)
     chosen.ignore(LOADING, "Luthier sees to the loading")
@@ -54,9 +54,7 @@ def data_fields(top: Section, own: OwnConfig) -> tuple[int, list[Section]]:
     return size, pipeline or usual
 
 
-def _training(section: Section | None) -> list[Section]:
-    if section is None:
-        return []
+def _training(section: Section) -> list[Section]:
     pipeline = section.sections("pipeline")
     section.ignore(PLACES, THE_DATASET)
     section.ignore(("filter_empty_gt", "filter_cfg"), "pictures without labels are background")
@@ -64,11 +62,11 @@ def _training(section: Section | None) -> list[Section]:
     return pipeline
 
 
-def _judged(section: Section | None) -> None:
-    if section is not None:
-        inner = section.section("dataset") or section
-        inner.ignore(PLACES, THE_DATASET)
-        inner.ignore(("pipeline",), "the hyperparameter image_size says how pictures are seen in prediction")
+def _judged(section: Section) -> None:
+    """Of data that is not learnt from: nothing there changes what is learnt."""
+    inner = section.section("dataset") or section
+    inner.ignore(PLACES, THE_DATASET)
+    inner.ignore(("pipeline",), "the hyperparameter image_size says how pictures are seen in prediction")
 
 
 def each(transforms: list[Section], readers: dict[str, Read]) -> Fields:
