@@ -104,6 +104,7 @@ def input_count(connection: Connection, app: int, kind: str, dataset: int | None
 def mean_text_bytes(connection: Connection, app: int, dataset: int | None, most: int) -> float:
     """Of good and unchecked texts, or of a sample of them, each of which counts for `most` at most; 0 for no texts."""
     where = [inputs.c.app == app, inputs.c.kind == "text", inputs.c.status.in_(_UNCHECKED_OR_GOOD)]
+    where.append(inputs.c.size > 0)  # what is still being fetched has none
     if dataset is not None:
         where.append(inputs.c.seq.in_(_members(dataset)))
     some = select(inputs.c.size).where(*where).order_by(inputs.c.seq).limit(SAMPLED_TEXTS).subquery()
