@@ -87,6 +87,8 @@ class TokenFiles:
 
     def write(self, file: Path, blobs: Sequence[bytes], rows: Sequence[Encoded | None]) -> None:
         """`blobs`: the hash of each text's bytes, by which it goes when those are deleted; a row for each of them."""
+        if sum(row[name].nbytes for row in rows if row is not None for name in self.fields) > self.most_bytes:
+            return  # before memory is taken to lay them out
         parts = _laid(blobs, rows, self.fields)
         size = HASH_BYTES + sum(map(len, parts))
         if not parts or size > self.most_bytes:
