@@ -28,6 +28,7 @@ GROUPS: dict[str, tuple[int, int]] = {  # blocks of Unicode whose glyphs look al
 }
 TINT = (1.0, 0.97, 0.92)  # of textures and scratches, so that colour tells nothing
 SCENE_CONCEPTS = ("symbols", "letters", "arrows")
+SHAPES = {"disc": ("●",), "triangle": ("▲",), "star": ("★",)}  # drawn as glyphs are
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def fonts() -> tuple[str, ...]:
 
 @functools.cache
 def glyphs(group: str, unseen: bool) -> tuple[str, ...]:
-    """Characters of a group that the font draws; every fourth one is for judging only."""
+    """Characters of a group that the font draws; every fourth one is for judging only. A shape is always the same."""
+    if group in SHAPES:
+        return SHAPES[group]
     first, last = GROUPS[group]
     font = ImageFont.truetype(fonts()[0], 32)
     blank = font.getmask("\uffff").getbbox(), bytes(font.getmask("\uffff"))
@@ -148,8 +151,26 @@ def texture(name: str, generator: np.random.Generator, *, unseen: bool, side: in
     return lit
 
 
+def over_photos(count: int, seed: int, *, unseen: bool) -> list[Scene]:
+    """Scenes of shapes on random cut-outs of scikit-image's and scikit-learn's photos; unseen ones on others."""
+    import skimage.data
+    from sklearn.datasets import load_sample_image
+
+    names = ("astronaut", "chelsea") if unseen else ("coffee", "rocket", "immunohistochemistry", "hubble_deep_field")
+    photos = [np.asarray(getattr(skimage.data, name)())[..., :3] for name in names]
+    photos.append(load_sample_image("flower.jpg" if unseen else "china.jpg"))
+    generator = np.random.default_rng([seed, int(unseen), 1])
+    found = []
+    for number in range(count):
+        photo = photos[number % len(photos)]
+        top, left = (int(generator.integers(0, photo.shape[axis] - 200)) for axis in (0, 1))
+        cut = Image.fromarray(photo[top : top + 200, left : left + 200]).resize((320, 240))
+        found.append(scene(generator, unseen=unseen, concepts=tuple(SHAPES), background=np.array(cut)))
+    return found
+
+
 def coins_and_mask() -> tuple[Pixels, npt.NDArray[np.bool_]]:
-    """scikit-image's photo of coins, (H, W), and where coins are, by a watershed from what is surely dark and bright."""
+    """scikit-image's photo of coins, (H, W), and where coins are: a watershed from what is surely dark or bright."""
     import skimage.data
     from scipy.ndimage import binary_fill_holes
     from skimage.filters import sobel

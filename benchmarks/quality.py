@@ -29,12 +29,13 @@ from benchmarks import text_classifiers, text_sets
 from benchmarks.pictures import (
     GROUPS,
     SCENE_CONCEPTS,
+    SHAPES,
     Scene,
     coins_and_mask,
     glyphs,
     gradient,
+    over_photos,
     save,
-    scene,
     scenes,
     scratch,
     stamp,
@@ -47,7 +48,6 @@ from luthier.runs.manifest import Example, Region
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunConcept, RunFolder, RunSpec
 
-WIDTH, HEIGHT = 320, 240
 GLYPH_SIDE = 128
 
 
@@ -132,13 +132,12 @@ def detector(seed: int) -> list[Row]:
     return [ours, plain("torchvision Faster R-CNN MobileNet 320, 5 epochs", "faster_rcnn", seed)]
 
 
-def scene_examples(folder: Path, seed: int, *, boxes: bool, background: bool = False) -> list[Example]:
+def scene_examples(folder: Path, seed: int, *, boxes: bool) -> list[Example]:
+    """240 and 60 scenes, of glyphs with boxes or of shapes over photos with masks."""
     folder.mkdir(parents=True)
     examples = []
     for split, count, unseen in (("train", 240, False), ("test", 60, True)):
-        for number, one in enumerate(
-            over_photos(count, seed, unseen) if background else scenes(count, seed, unseen=unseen)
-        ):
+        for number, one in enumerate((scenes if boxes else over_photos)(count, seed, unseen=unseen)):
             file = folder / f"{split}-{number}.png"
             save(one.pixels, file)
             examples.append(Example(f"{split}-{number}", "", split, path=str(file), regions=regions_of(one, boxes)))
@@ -157,11 +156,11 @@ def regions_of(one: Scene, boxes: bool) -> tuple[Region, ...]:
 
 
 def segmenter(seed: int) -> list[Row]:
-    """Drawn objects over photos, told from the photo and from each other."""
+    """Shapes drawn over photos, told from the photo and from each other; judged over photos not seen before."""
     with tempfile.TemporaryDirectory() as place:
-        examples = scene_examples(Path(place) / "pictures", seed, boxes=False, background=True)
+        examples = scene_examples(Path(place) / "pictures", seed, boxes=False)
         _, ours = trained(
-            "visual-segmenter", "luthier_tiny_segmenter", examples, SCENE_CONCEPTS, Path(place) / "run", seed
+            "visual-segmenter", "luthier_tiny_segmenter", examples, tuple(SHAPES), Path(place) / "run", seed
         )
     return [ours]
 
@@ -191,23 +190,6 @@ def coin_examples(folder: Path, seed: int, side: int = 128) -> list[Example]:
             regions = (region_of(inside[cut], "coin"),)
             examples.append(Example(file.stem, "", split, path=str(file), regions=regions))
     return examples
-
-
-def over_photos(count: int, seed: int, unseen: bool) -> list[Scene]:
-    """Scenes on random cut-outs of scikit-image's photos; those of judging come from other photos."""
-    import skimage.data
-    from PIL import Image
-
-    names = ("astronaut", "chelsea") if unseen else ("coffee", "rocket", "immunohistochemistry")
-    photos = [np.asarray(getattr(skimage.data, name)())[..., :3] for name in names]
-    generator = np.random.default_rng([seed, int(unseen), 1])
-    found = []
-    for number in range(count):
-        photo = photos[number % len(photos)]
-        top, left = (int(generator.integers(0, photo.shape[axis] - 200)) for axis in (0, 1))
-        cut = Image.fromarray(photo[top : top + 200, left : left + 200]).resize((WIDTH, HEIGHT))
-        found.append(scene(generator, unseen=unseen, background=np.array(cut)))
-    return found
 
 
 # -- classifier and embedder -------------------------------------------------------------------------------------------
