@@ -1,4 +1,4 @@
-"""A small U-Net: trains on a processor within minutes, needs no weights."""
+"""A small pyramid: trains on a processor within minutes, needs no weights."""
 
 from luthier.catalog import cost, segmentation, vocabulary
 from luthier.catalog.template import Template
@@ -10,14 +10,14 @@ TEMPLATE = Template(
     recipe="semantic_segmentation",
     backbone="luthier/tiny_segmenter",
     plan=segmentation.own_plan,
-    gflops=1.96,
-    gflops_at=cost.by_area(1.96, 160),
-    parameters_m=0.5,
+    gflops=0.5,
+    gflops_at=cost.by_area(0.5, 192),
+    parameters_m=0.8,
     strategies=True,
     hyperparameters=(
         vocabulary.seed(),
         vocabulary.num_gpus(),
-        vocabulary.exact_or_shorter_side(160),
+        vocabulary.exact_or_shorter_side(192),
         vocabulary.batch_size(8, most=256),
         vocabulary.num_epochs(30, most=600),
         vocabulary.learning_rate(0.002),
