@@ -17,6 +17,21 @@ from luthier.engine.session import Session
 from luthier.errors import TrainingFailed
 
 MOST_HALVINGS = 5
+# what saves memory: by the hyperparameter that a template may have, what it is called there
+SIZES = {
+    "image_size": "image_size",
+    "max_tokens": "max_tokens",
+    "tokenizer_config": "tokenizer_config.model_max_length",
+}
+BATCHES = {
+    "batch_size": "batch_size",
+    "trainer_config": "trainer_config.per_device_train_batch_size",
+    "custom_config": "batch size in custom_config",
+}
+CHECKPOINTING = {
+    "gradient_checkpointing": "gradient_checkpointing",
+    "trainer_config": "trainer_config.gradient_checkpointing",
+}
 
 
 def gradients(session: Session, batches: list[Batch]) -> float:
@@ -91,7 +106,7 @@ def _halve(session: Session, reason: str, batches: list[Batch]) -> None:
     rows = max(min(size_of(batch), _rows_at_once(session, batch)) for batch in batches)
     if rows == 1 or progress.halvings == MOST_HALVINGS:
         shared = rows == 1 and any(examples_in(session.recipe, batch) > size_of(batch) for batch in batches)
-        least = "a single row, which holds several texts," if shared else _counted(before)
+        least = "a single row, which holds several texts," if shared else _counted(1 if rows == 1 else before)
         raise TrainingFailed(
             f"out of memory at step {progress.step + 1}, even with {least} at once, after {progress.halvings} halvings "
             f"of batch_size {session.batch_size}: {reason}. {_remedy(session, single=rows == 1, shared=shared)}"
@@ -110,18 +125,17 @@ def _halve(session: Session, reason: str, batches: list[Batch]) -> None:
 
 def _remedy(session: Session, *, single: bool, shared: bool) -> str:
     """What a user can set, as the template calls it, where a `single` row does not fit, one that texts share or not."""
-    given = session.spec.hyperparameters
-    trainer = "trainer_config." if "trainer_config" in given else ""
-    size = "image_size"
-    if session.recipe.input_kind == "text":
-        size = "tokenizer_config.model_max_length" if "tokenizer_config" in given else "max_tokens"
-    batch_size = "" if single else f" or {trainer}{'per_device_train_' if trainer else ''}batch_size"
+
+    def called(names: dict[str, str]) -> list[str]:
+        return [name for key, name in names.items() if key in session.spec.hyperparameters]
+
+    smaller = called(SIZES) if single else called(SIZES | BATCHES)
     advice = [
         *(["set packing to false"] if shared else []),
-        f"give a smaller {size}{batch_size}",
-        *([] if session.plan.gradient_checkpointing else [f"set {trainer}gradient_checkpointing"]),
+        *([f"give a smaller {' or '.join(smaller)}"] if smaller else []),
+        *([] if session.plan.gradient_checkpointing else [f"set {name}" for name in called(CHECKPOINTING)]),
     ]
-    words = ", or ".join(advice)
+    words = ", or ".join(advice or ["train on a device with more memory"])
     return f"{words[0].upper()}{words[1:]}"
 
 

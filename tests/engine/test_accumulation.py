@@ -3,6 +3,7 @@
 import math
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,15 @@ def test_P12_after_five_halvings_it_fails_with_advice(
     event = failed(train_here(run))
     assert event.code == 21106
     assert "out of memory at step 1, even with 2 examples at once, after 5 halvings of batch_size 64" in event.details
-    assert "smaller image_size" in event.details
+    assert event.details.endswith("Give a smaller image_size or batch_size, or set gradient_checkpointing")
+    config = {"image_size": [32], "custom_config": ""}
+    for has, advice in (
+        (config, "Give a smaller image_size or batch size in custom_config"),
+        ({}, "Train on a device with more memory"),
+    ):
+        lacking = replace(without_norms("b", 64), hyperparameters=has)  # a template without the others
+        event = failed(train_here(make_run(tmp_path / f"has-{len(has)}", digits[:100], lacking)))
+        assert event.details.endswith(f". {advice}")
 
 
 def test_a_backward_pass_that_was_cut_leaves_no_tensors_behind(
