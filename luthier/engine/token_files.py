@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -96,11 +97,11 @@ class TokenFiles:
         digest = hashlib.sha256()
         for part in parts:
             digest.update(part)
-        temporary = file.with_name(f".{file.stem}-{os.getpid()}.tmp")
+        temporary = file.with_name(f".{secrets.token_hex(16)}.tmp")  # process ids come again, in other containers too
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(self.folder).free < size + self.reserve_bytes:
-                return
+            if (free := shutil.disk_usage(self.folder).free) < size + self.reserve_bytes:
+                raise OSError(f"{self.folder} has {free} bytes free, {self.reserve_bytes} are kept (disk_reserve_mb)")
             with temporary.open("wb") as to:
                 to.writelines((digest.digest(), *parts))
             temporary.replace(file)

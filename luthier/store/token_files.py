@@ -4,18 +4,32 @@ After 32 bytes stands a line of JSON, "texts" in it says how many there are; the
 """
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 HASH_BYTES, LONGEST_LINE = 32, 2**16
+WRITING_SECONDS = 3600.0  # at the most
 
 
 def forget(folder: Path, there: Callable[[str], bool]) -> int:
-    """Removes the files of which some text's bytes are not `there`, by their SHA-256; returns how many."""
+    """Removes the files of which some text's bytes are not `there`, by their SHA-256, and what killed writers left.
+
+    Returns how many.
+    """
     gone = [file for file in folder.glob("*.tokens") if not _all_there(file, there)]
+    before = time.time() - WRITING_SECONDS
+    gone += [file for file in folder.glob(".*.tmp") if _older(file, before)]
     for file in gone:
         file.unlink(missing_ok=True)
     return len(gone)
+
+
+def _older(file: Path, before: float) -> bool:
+    try:
+        return file.stat().st_mtime < before
+    except FileNotFoundError:  # it is whole now, and has its name
+        return False
 
 
 def _all_there(file: Path, there: Callable[[str], bool]) -> bool:

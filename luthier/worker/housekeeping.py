@@ -35,7 +35,8 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
         asked_urls.remove_old(connection, time.time() - grace_seconds)
     collected = collection.collect(database, blobs, _manifests(settings, database), grace_seconds)
     vector_files.forget(settings.vectors_folder, blobs.exists)
-    token_files.forget(settings.tokens_folder, blobs.exists)
+    kept = blobs.exists if settings.token_cache_mb else lambda sha: False
+    token_files.forget(settings.tokens_folder, kept)
     return collected, runs
 
 

@@ -173,6 +173,7 @@ def test_the_longest_unused_make_way_and_a_full_disk_costs_nothing(tmp_path: Pat
     assert sorted(one.name for one in files.folder.iterdir()) == sorted((places[0].name, places[2].name))
     full = replace(files, reserve_bytes=2**62)
     full.write(places[3], [bytes(32)], row)
+    assert "bytes free" in log[-1] and "disk_reserve_mb" in log[-1]
     replace(files, folder=places[0]).write(places[0] / "x.tokens", [bytes(32)], row)
     assert not places[3].exists() and "Tokens are not kept for later trainings" in log[-1]
 
@@ -190,4 +191,9 @@ def test_tokens_of_deleted_inputs_are_removed(weights_dir: Path, tmp_path: Path)
     blobs.delete(hashlib.sha256(texts[-1].encode()).hexdigest())
     assert forget(tokens, blobs.exists) == 1 and len(list(tokens.iterdir())) == 1
     (tokens / "junk.tokens").write_bytes(b"no such file")
-    assert forget(tokens, blobs.exists) == 1 and forget(tmp_path / "nowhere", blobs.exists) == 0
+    left, being_written = tokens / ".left.tmp", tokens / ".new.tmp"
+    for file in (left, being_written):
+        file.touch()
+    os.utime(left, (0, 0))
+    assert forget(tokens, blobs.exists) == 2 and being_written.exists() and not left.exists()
+    assert forget(tmp_path / "nowhere", blobs.exists) == 0

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -275,6 +276,8 @@ def test_tokens_go_with_the_texts_that_they_were_made_of(world: World) -> None:
         file.write_bytes(bytes(32) + b'{"texts": 1, "fields": {}}\n' + bytes.fromhex(sha))
     housekeeping.tidy(world.settings, world.database, world.blobs)
     assert [file.exists() for file in files.values()] == [True, False]
+    housekeeping.tidy(replace(world.settings, token_cache_mb=0), world.database, world.blobs)
+    assert not files[here].exists()
 
 
 def test_blobs_go_although_a_training_was_deleted_while_it_froze_its_data(world: World) -> None:
