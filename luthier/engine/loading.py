@@ -1,6 +1,5 @@
 """Manifest -> splits -> batches. Decoded examples are kept within a memory budget. Next: `train`."""
 
-import contextlib
 import hashlib
 import itertools
 import os
@@ -178,8 +177,7 @@ class Data:
         if not self.recipe.varied:
             return []
         if split not in self._sizes:
-            with self._tokens_kept(split):
-                measured = self._of_all(split, self._measured)
+            measured = self._all_measured(split)
             self._sizes[split] = [size for size, _ in measured]
             self._lost[split] = [lost for _, lost in measured]
         return self._sizes[split]
@@ -191,22 +189,21 @@ class Data:
         found = self._pool.map(lambda part: [asked(split, index) for index in part], parts)
         return [one for part in found for one in part]
 
-    @contextlib.contextmanager
-    def _tokens_kept(self, split: str) -> Iterator[None]:
-        """Within, texts are read: from the files of earlier trainings where they are there, else for later ones."""
+    def _all_measured(self, split: str) -> list[tuple[int, int]]:
+        """Reads every example; tokens of texts come from an earlier training's file, else are left in one for later."""
         files = self._token_files
         if files is None or not len(self.splits[split]):
-            yield
-            return
+            return self._of_all(split, self._measured)
         hashes = self._of_all(split, self._hashes)
         file = files.file_of([content for content, _ in hashes])
         tokens = files.read(file)
         if tokens is not None:
             self._tokens[split] = tokens
         began = time.monotonic()
-        yield
+        measured = self._of_all(split, self._measured)
         if tokens is None and time.monotonic() - began >= WORTH_SECONDS:
             files.write(file, [blob for _, blob in hashes], [self._cache.get((split, at)) for at in range(len(hashes))])
+        return measured
 
     def _hashes(self, split: str, index: int) -> tuple[bytes, bytes]:
         """SHA-256 of what is read of an example, and of what was uploaded, which may have told the same otherwise."""
@@ -287,10 +284,9 @@ class Data:
         return encoded
 
     def _kept(self, split: str, index: int, example: Example) -> Encoded | None:
-        if self._token_files is None or split not in self._tokens:
-            return None
-        row = self._tokens[split].row(index)
-        return None if row is None else self._token_files.labelled(row, example)
+        files, tokens = self._token_files, self._tokens.get(split)
+        row = tokens.row(index) if tokens else None
+        return files.labelled(row, example) if files and row else None
 
     def _keep(self, key: tuple[str, int], encoded: Encoded) -> None:
         size = sum(array.nbytes for array in encoded.values())
