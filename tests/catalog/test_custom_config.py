@@ -2,7 +2,9 @@
 
 import runpy
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,6 +166,7 @@ def test_bad_H14_code_is_refused_by_its_line(
         ("a = " + "-" * 10_000 + "1", "nested too deeply"),
         ("a = " + "1+" * 20_000 + "1", "nested too deeply"),
         ("a = " + "9" * 5000, "line 1"),
+        ("a = int('9' * 5000)", "line 1: ValueError, a text of 5000 characters is no whole number"),
         ("a = round(5, -10**9)\nb = [1] * -5\nc = 2**0.5 + (-8)**0.5", "line 3: a complex number"),
     ],
 )
@@ -201,6 +204,19 @@ def test_bad_H17_no_variables_of_the_environment() -> None:
     assert "line 1, column" in refusal("a = {{ nonsense }}") or "a set" in refusal("a = {{ nonsense }}")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = {(): 1}", "a key of a dict is a tuple; give a text"),
+        ("a = [{(1, 2): 3}]", "a key of a dict is a tuple; give a text"),
+        ("a, (b, c) = 1, [2]", "line 1: 2 names are set to 1 values; give as many"),
+        ("del a", "line 1: the name a is not set"),
+    ],
+)
+def test_faults_are_told_in_the_configurations_words(text: str, words: str) -> None:
+    assert words in refusal(text)
+
+
 # -- the process that reads --------------------------------------------------------------------------------------------
 
 
@@ -209,6 +225,23 @@ def test_reading_goes_through_a_process_of_its_own() -> None:
     assert own.config["optimizer"]["lr"] == 0.5 and own.base["optimizer"]["lr"] == 0.015
     assert own.given == {"optimizer", "left"} and own.unread == {"optimizer", "left"}
     assert own.config["train_pipeline"] == own.base["train_pipeline"]
+
+
+def test_few_processes_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most = [0], [0]
+
+    def slow(*_: Any, **__: Any) -> Any:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        running[0] -= 1
+        return SimpleNamespace(stdout='{"error": "read"}')
+
+    monkeypatch.setattr("luthier.catalog.own_config.read.subprocess.run", slow)
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(read, f"a = {place}", "mmdetection") for place in range(8)]:
+            assert isinstance(done.exception(), InvalidTrainingParams)
+    assert most == [2]
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,41 @@ def test_bad_H19_paths_of_data_are_ignored_and_told() -> None:
     assert not any("/secret" in note for note in made.notes)
 
 
+@pytest.mark.parametrize(
+    ("text", "base", "words"),
+    [
+        ("train_pipeline = [dict(type='RandomResizedCrop', size=224, scale=('a', 1))]", RESNET, "scale is ['a', 1];"),
+        ("train_pipeline = [dict(type='RandomResizedCrop', size=224, scale=(None, 1))]", RESNET, "scale is [None, 1];"),
+        ("train_pipeline = [dict(type='Resize', size=224), dict(type='RandomFlip'),\n"
+         "    dict(type='RandomFlip', direction='vertical')]", RESNET,
+         "train_pipeline[2] is RandomFlip, and train_pipeline[1] says the same kind of change; give one of them"),
+        ("train_pipeline = [dict(type='Resize', scale=(64, 64)), dict(type='RandomShift', max_shift_px=33)]", RETINA,
+         "max_shift_px of RandomShift is more than half of the shorter side"),
+        ("train_pipeline = [dict(type='Resize', scale=(64, 64), keep_ratio='no')]", RETINA, "keep_ratio is 'no';"),
+        ("model = dict(backbone=dict(norm_eval=0))", RETINA, "norm_eval is 0; give True or False"),
+        ("lr_config = dict(step=[True])", RETINA, "lr_config.step is [True]; give a list of epochs"),
+        ("lr_config = dict(step=[1] * 101)", RETINA, "lr_config.step names 101 epochs; give at most 100"),
+        ("param_scheduler = [dict(type='MultiStepLR', milestones=8)]", RETINA, "param_scheduler[0].milestones is 8;"),
+    ],
+)  # fmt: skip
+def test_what_would_fail_or_pass_silently_later_is_refused(text: str, base: str, words: str) -> None:
+    assert words in refusal(text, base)
+
+
+def test_hints_name_no_names_of_the_users_own() -> None:
+    assert "helper" not in refusal(f"{FILLED_IN}helper = 1\nval_dataloader = dict()")
+
+
+def test_what_stands_for_something_else_is_told() -> None:
+    made = plan("data['val'].update(oddity=1, pipeline=[1])\nmodel = dict(backbone=dict(init_cfg=dict("
+                "checkpoint='torchvision://resnet18')))")  # fmt: skip
+    assert "custom_config: of data.val is ignored: oddity; nothing is learnt from this data" in made.notes
+    assert (
+        "custom_config: model.backbone.init_cfg.checkpoint means timm/resnet50.tv_in1k, the weights of ImageNet that "
+        "Luthier has" in made.notes
+    )
+
+
 def test_sizes_that_lie_far_apart_are_told() -> None:
     assert any("learns from pictures of 800 pixels, and image_size predicts at 320" in note for note in plan().notes)
     assert plan(image_size=[800]).notes == ()

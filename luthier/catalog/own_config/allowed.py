@@ -13,6 +13,7 @@ WORDS = {  # of the syntax that is refused, where Python's own name for it is no
     **{"Yield": "yield", "Await": "await", "Starred": "*", "Break": "break", "Continue": "continue", "Match": "match"},
 }
 SYNTAX = "there are assignments, literals, dict(), list(), names, arithmetic, subscripts, if, for and comprehensions"
+MOST_DIGITS = 100
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv},
@@ -34,12 +35,18 @@ def text_of(value: Any = "") -> str:
     return str(value)
 
 
+def whole_of(value: Any = 0, *base: int) -> int:
+    if isinstance(value, str) and len(value) > MOST_DIGITS:
+        raise ValueError(f"a text of {len(value)} characters is no whole number; at most {MOST_DIGITS} are allowed")
+    return int(value, *base)
+
+
 def rounded(number: Any, digits: int | None = None) -> Any:
     return round(number, digits if digits is None else max(-20, min(20, digits)))
 
 
 CALLS: dict[str, Callable[..., Any]] = {
-    **{"dict": dict, "list": list, "tuple": tuple, "len": len, "min": min, "max": max, "int": int, "float": float},
+    **{"dict": dict, "list": list, "tuple": tuple, "len": len, "min": min, "max": max, "int": whole_of, "float": float},
     **{"range": range, "zip": zip, "enumerate": enumerate, "round": rounded, "str": text_of},
 }
 METHODS: dict[type, dict[str, Callable[..., Any]]] = {

@@ -48,4 +48,5 @@ def started(section: Section, network: str, tag: str, gflops: float) -> Body:
     init.end()
     if not isinstance(checkpoint, str) or not checkpoint.startswith(OURS):
         refuse(init.at("checkpoint"), "is no name of a hub; leave init_cfg as it is in _base_, or give init_cfg=None")
+    init.note("checkpoint", checkpoint, f"means {network}.{tag}, the weights of ImageNet that Luthier has")
     return Body(network, f"{network}.{tag}", gflops)

@@ -89,7 +89,8 @@ def _crop(one: Section, fields: Fields) -> None:
     fields["image_size"] = _square(given, one.at("scale" if newer else "size"))
     name = "crop_ratio_range" if newer else "scale"
     shares = one.take(name, [0.08, 1.0])
-    if not isinstance(shares, list) or len(shares) != 2 or shares[1] != 1 or not 0.05 <= shares[0] <= 1:
+    numbers = isinstance(shares, list) and len(shares) == 2 and all(isinstance(one, int | float) for one in shares)
+    if not numbers or shares[1] != 1 or not 0.05 <= shares[0] <= 1:
         raise wrong(one.at(name), shares, "the smallest share of the area, from 0.05 on, and 1: (0.08, 1.0)")
     fields["crop_scale_min"] = float(shares[0])
     one.ignore(("backend", "interpolation", "efficientnet_style"), "Luthier has one way to resize")

@@ -43,6 +43,8 @@ def understood(text: str, image_size: tuple[int, ...]) -> Understood:
         fields["image_size"]
     )
     fields.pop("shift_px", None)
+    if fields["shift_fraction"] > 0.5:
+        refuse("max_shift_px", "of RandomShift is more than half of the shorter side of Resize; give less")
     if not body.weights:
         fields |= {"frozen_stages": 0, "still_norms": False, "backbone_multiplier": 1.0}
     note_sizes(notes, min(fields["image_size"]), image_size)
@@ -85,7 +87,7 @@ def _body(backbone: Section, head: str, fields: Fields) -> Body:
     if frozen == 0:
         raise wrong(backbone.at("frozen_stages"), frozen, "-1 for none, or 1 to 4")
     fields["frozen_stages"] = max(0, frozen)
-    fields["still_norms"] = backbone.take("norm_eval", True) is True
+    fields["still_norms"] = backbone.flag("norm_eval", True)
     return residual(backbone)
 
 
@@ -102,13 +104,13 @@ def _ratios(given: Any, section: Section) -> tuple[float, ...]:
 def _resize(one: Section, fields: Fields) -> None:
     """One scale, or a range of two; the longer side of a scale is the most that a picture's longer side may be."""
     name = next(name for name in ("img_scale", "scale", "scales") if name in one or name == "scales")
-    given, kept = one.take(name), one.take("keep_ratio", True)
+    given, kept = one.take(name), one.flag("keep_ratio", True)
     one.only("multiscale_mode", "range")
     one.only("backend", "cv2", "pillow")
     several = isinstance(given, list) and bool(given) and isinstance(given[0], list)
     scales = [transforms.pair(scale, one.at(name)) for scale in (given if several else [given])]
     wide, high = max(scales, key=min)
-    if kept is not True:
+    if not kept:
         if len(scales) > 1:
             refuse(one.at(name), "are several; give one, or keep_ratio=True")
         fields["image_size"] = (wide, high)

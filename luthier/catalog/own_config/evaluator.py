@@ -95,6 +95,7 @@ class Evaluator(Expressions):
     def visit_Delete(self, node: ast.Delete) -> None:
         for target in node.targets:
             if isinstance(target, ast.Name):
+                self.visit(target)  # refused where it is not set
                 del self.names[target.id]
             elif isinstance(target, ast.Subscript):
                 del self.visit(target.value)[self.visit(target.slice)]

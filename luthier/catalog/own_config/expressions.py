@@ -219,6 +219,8 @@ class Expressions(ast.NodeVisitor):
             self.names[target.id] = value
         elif isinstance(target, ast.Tuple | ast.List):
             items = self.budget.items(target, value)
+            if len(items) != len(target.elts):
+                raise refused(target, f"{len(target.elts)} names are set to {len(items)} values; give as many")
             for part, item in zip(target.elts, items, strict=True):
                 self.assign(part, item)
         elif isinstance(target, ast.Subscript):

@@ -26,6 +26,8 @@ def check_size(value: Any) -> None:
     while waiting:
         one, depth = waiting.pop()
         if isinstance(one, dict):
+            if odd := [key for key in one if not isinstance(key, str | int | float | None)]:
+                raise RefusedError(f"a key of a dict is a {type(odd[0]).__name__}; give a text")
             one = [*one.keys(), *one.values()]
         if isinstance(one, list | tuple):
             items += len(one)

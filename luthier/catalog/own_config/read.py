@@ -6,9 +6,9 @@ Next: `child`, the other side; `section`, by which the templates look at what wa
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ EXAMPLES = {
 }
 LONGEST_MESSAGE = 500  # characters
 LONGEST_WAIT = 20.0  # seconds, for a machine that has much else to do
+READERS = threading.BoundedSemaphore(2)  # processes at the same time: each may take MEMORY_MB and a processor
 
 
 @dataclass(frozen=True)
 class OwnConfig:
     """`config` is what holds in the end, `base` what `_base_` says of it. `given`: names that the text sets; `unread`
-    are those of them that nothing in the text reads. Not to be changed: it is kept."""
+    are those of them that nothing in the text reads."""
 
     config: Mapping[str, Any]
     base: Mapping[str, Any]
@@ -41,7 +42,6 @@ class OwnConfig:
     unread: frozenset[str]
 
 
-@lru_cache(maxsize=64)
 def read(text: str, toolbox: str) -> OwnConfig:
     """Raises InvalidTrainingParams with the line, what was found there and what is allowed."""
     answer = _answer(text, toolbox)
@@ -59,9 +59,10 @@ def read(text: str, toolbox: str) -> OwnConfig:
 def _answer(text: str, toolbox: str) -> dict[str, Any]:
     command = [sys.executable, "-I", "-S", "-c", PROGRAM, str(PACKAGE), toolbox]
     try:
-        done = subprocess.run(
-            command, input=text.encode(), capture_output=True, env={}, timeout=LONGEST_WAIT, check=False
-        )
+        with READERS:
+            done = subprocess.run(
+                command, input=text.encode(), capture_output=True, env={}, timeout=LONGEST_WAIT, check=False
+            )
         answer: dict[str, Any] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError):  # killed at one of its limits
         return {"error": f"reading it takes more than {SECONDS} s or {MEMORY_MB} MiB of memory; make it shorter"}

@@ -8,6 +8,7 @@ Fields = dict[str, Any]
 POLICIES = {"step": "step", "CosineAnnealing": "cosine", "poly": "linear", "fixed": "constant"}
 SCHEDULERS = {"MultiStepLR": "step", "StepLR": "step", "CosineAnnealingLR": "cosine", "PolyLR": "linear"}
 MOST_STEPS = 1_000_000
+MOST_CUTS = 100
 
 
 def of_lr_config(section: Section, epochs: int, rate: float) -> Fields:
@@ -16,7 +17,8 @@ def of_lr_config(section: Section, epochs: int, rate: float) -> Fields:
     section.only("by_epoch", True, False)  # between steps or between epochs: the curve is the same
     if kind == "step":
         steps = section.take("step")
-        fields["step_epochs"] = _every(steps, epochs, section) if isinstance(steps, int) else _listed(steps, section)
+        one = isinstance(steps, int)
+        fields["step_epochs"] = _every(steps, epochs, section, "step") if one else _listed(steps, section, "step")
         fields["step_factor"] = section.number("gamma", 0, 1, 0.1)
     elif kind == "cosine":
         share = section.number("min_lr_ratio", 0, 1, 0.0)
@@ -72,9 +74,9 @@ def _falling(section: Section, schedule: str, kind: str, epochs: int, rate: floa
         section.ignore(("begin", "end", "T_max"), "the rate falls from the end of warm-up to the end of training")
     section.only("begin", 0)
     if kind == "MultiStepLR":
-        fields["step_epochs"] = _listed(section.take("milestones"), section)
+        fields["step_epochs"] = _listed(section.take("milestones"), section, "milestones")
     elif kind == "StepLR":
-        fields["step_epochs"] = _every(section.take("step_size"), epochs, section)
+        fields["step_epochs"] = _every(section.take("step_size"), epochs, section, "step_size")
     elif kind == "PolyLR":
         section.only("power", 1.0)
     if schedule == "step":
@@ -87,12 +89,14 @@ def _falling(section: Section, schedule: str, kind: str, epochs: int, rate: floa
     return fields
 
 
-def _every(step: Any, epochs: int, section: Section) -> tuple[int, ...]:
-    every = int(checked_number(step, 1, 1000, section.at("step")))
+def _every(step: Any, epochs: int, section: Section, name: str) -> tuple[int, ...]:
+    every = int(checked_number(step, 1, 1000, section.at(name)))
     return tuple(range(every, epochs, every))
 
 
-def _listed(steps: Any, section: Section) -> tuple[int, ...]:
-    if not isinstance(steps, list) or not all(isinstance(one, int) and one > 0 for one in steps):
-        raise wrong(section.at("step"), steps, "a list of epochs, as [8, 11]")
+def _listed(steps: Any, section: Section, name: str) -> tuple[int, ...]:
+    if not isinstance(steps, list) or not all(type(one) is int and one > 0 for one in steps):
+        raise wrong(section.at(name), steps, "a list of epochs, as [8, 11]")
+    if len(steps) > MOST_CUTS:
+        refuse(section.at(name), f"names {len(steps)} epochs; give at most {MOST_CUTS}")
     return tuple(sorted(steps))

@@ -45,6 +45,12 @@ class Section:
             raise wrong(self.at(name), found, f"a whole number from {low} to {high}")
         return int(checked_number(found, low, high, self.at(name)))
 
+    def flag(self, name: str, default: bool) -> bool:
+        found = self.take(name, default)
+        if not isinstance(found, bool):
+            raise wrong(self.at(name), found, "True or False")
+        return found
+
     def choice(self, name: str, choices: Mapping[str, Choice], default: str = "") -> Choice:
         found = self.take(name, default)
         if not isinstance(found, str) or found not in choices:
@@ -71,9 +77,17 @@ class Section:
     def ignore(self, names: Iterable[str], why: str) -> None:
         """Keys that change nothing here, each with a note where it says anything at all."""
         for name in names:
-            found = self.take(name)
-            if found not in (None, "", [], {}) and found != self._base.get(name):
-                self.notes.append(f"custom_config: {self.at(name)} is ignored: {why}")
+            self.note(name, self.take(name), f"is ignored: {why}")
+
+    def ignore_the_rest(self, why: str) -> None:
+        if rest := ", ".join(self._left):
+            self.notes.append(f"custom_config: of {self.path} is ignored: {shown(rest)}; {why}")
+        self._left = {}
+
+    def note(self, name: str, found: Any, what: str) -> None:
+        """Where `found`, which stood there, says anything at all that the base does not."""
+        if found not in (None, "", [], {}) and found != self._base.get(name):
+            self.notes.append(f"custom_config: {self.at(name)} {what}")
 
     def at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name

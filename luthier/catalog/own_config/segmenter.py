@@ -52,7 +52,7 @@ def _resize(one: Section, fields: Fields) -> None:
     name = "img_scale" if "img_scale" in one else "scale"
     wide, high = transforms.pair(one.take(name), one.at(name))
     low, most = zooms(one, "ratio_range", (1.0, 1.0))
-    if one.take("keep_ratio", True) is not True:
+    if not one.flag("keep_ratio", True):
         fields["image_size"] = (wide, high)
     else:
         fields |= {"image_size": (min(wide, high),), "largest_ratio": max(wide, high) / min(wide, high)}

@@ -44,14 +44,12 @@ def opened(own: OwnConfig, notes: list[str]) -> Section:
             refuse(new, f"stands beside {old}, which says the same in the older words; give one of them")
     if "custom_imports" in own.given:
         refuse("custom_imports", "is not available in restricted templates: no code but Luthier's own is run")
-    top = Section(own.config, own.base, "", notes)
+    helpers = own.given - set(IGNORED) - set(READ)
+    top = Section({name: value for name, value in own.config.items() if name not in helpers}, own.base, "", notes)
     for name, why in IGNORED.items():
         if name in own.given:
             top.ignore([name], why)
-    helpers = sorted(own.given - set(IGNORED) - set(READ))
-    for name in helpers:
-        top.take(name)
-    if unread := [name for name in helpers if name in own.unread]:
+    if unread := sorted(helpers & own.unread):
         notes.append(f"custom_config sets names of your own that nothing reads: {shown(', '.join(unread))}")
     top.only("load_from", None)
     top.only("resume_from", None)

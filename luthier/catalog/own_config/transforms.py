@@ -67,17 +67,23 @@ def _judged(section: Section) -> None:
     inner = section.section("dataset") or section
     inner.ignore(PLACES, THE_DATASET)
     inner.ignore(("pipeline",), "the hyperparameter image_size says how pictures are seen in prediction")
+    for one in (section, inner):
+        one.ignore_the_rest("nothing is learnt from this data")
 
 
 def each(transforms: list[Section], readers: dict[str, Read]) -> Fields:
     """What `readers`, one for each type, make of the transforms, in their order."""
     fields: Fields = {}
+    seen: dict[Read, str] = {}
     for one in transforms:
         kind = one.take("type")
         if kind in SILENT:
             continue
         if kind not in readers:
             refuse(f"{one.path}.type", f"is {kind!a}; give one of {', '.join((*readers, *SILENT))}")
+        if before := seen.get(readers[kind]):
+            refuse(one.path, f"is {kind}, and {before} says the same kind of change; give one of them")
+        seen[readers[kind]] = one.path
         readers[kind](one, fields)
         one.end()
     return fields
