@@ -126,8 +126,11 @@ def failure(error: Exception) -> Failed:
         )
     reason = (TrainingFailed.__doc__ or "").strip()
     if out_of_memory(error):
-        details = f"out of memory: {error}. Give a smaller batch_size or image_size"
+        details = f"out of memory: {error}. Give a smaller batch_size, image_size or max_tokens (model_max_length)"
         return Failed(TrainingFailed.code, reason, details, retryable=True)
+    if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):  # torch's batch normalisation
+        details = "batch normalisation has nothing to compare in a single small example; give a larger batch_size"
+        return Failed(TrainingFailed.code, reason, f"{details} or image_size")
     return Failed(TrainingFailed.code, reason, f"{type(error).__name__}: {error}; the log has the traceback")
 
 

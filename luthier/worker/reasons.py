@@ -31,7 +31,7 @@ def of_exit(returncode: int | None, log_tail: str) -> str:
     """For an engine that ended without a word."""
     last = log_tail.strip().splitlines()[-1:] or ["nothing"]
     how = f"was killed by signal {-returncode}" if returncode and returncode < 0 else f"ended with code {returncode}"
-    hint = "; on a machine short of memory the system does that: try a smaller batch_size or image_size"
+    hint = "; on a machine short of memory the system does that: try a smaller batch_size, image_size or max_tokens"
     return f"the training process {how}{hint if returncode == -9 else ''}. The last line of its log: {last[0][:300]}"
 
 

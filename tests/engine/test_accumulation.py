@@ -14,7 +14,7 @@ from luthier.engine import checkpoint
 from luthier.engine.accumulation import parts_of, size_of
 from luthier.engine.journal import Journal
 from luthier.engine.loading import evenly
-from luthier.engine.process import StopRequest
+from luthier.engine.process import StopRequest, failure
 from luthier.engine.recipes.image_classification import ImageClassification
 from luthier.engine.train import train
 from luthier.runs.events import Started
@@ -98,6 +98,13 @@ def test_P12_after_five_halvings_it_fails_with_advice(
         lacking = replace(without_norms("b", 64), hyperparameters=has)  # a template without the others
         event = failed(train_here(make_run(tmp_path / f"has-{len(has)}", digits[:100], lacking)))
         assert event.details.endswith(f". {advice}")
+
+
+def test_out_of_memory_outside_of_steps_names_what_texts_have_too() -> None:
+    event = failure(torch.OutOfMemoryError("no room"))
+    assert event.retryable and event.details.endswith(
+        "Give a smaller batch_size, image_size or max_tokens (model_max_length)"
+    )
 
 
 def test_a_backward_pass_that_was_cut_leaves_no_tensors_behind(
