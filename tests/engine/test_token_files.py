@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,17 @@ def test_the_longest_unused_make_way_and_a_full_disk_costs_nothing(tmp_path: Pat
     assert "bytes free" in log[-1] and "disk_reserve_mb" in log[-1]
     replace(files, folder=places[0]).write(places[0] / "x.tokens", [bytes(32)], row)
     assert not places[3].exists() and "Tokens are not kept for later trainings" in log[-1]
+
+
+def test_trainings_that_write_the_same_file_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    log: list[str] = []
+    files = TokenFiles(tmp_path, 2**24, 0, ("tokens",), lambda row, _: row, "", log.append)
+    place, row = files.file_of([bytes(32)]), [{"tokens": np.arange(10**5, dtype=np.int32)}]
+    with ThreadPoolExecutor(8) as trainings:
+        for one in [trainings.submit(files.write, place, [bytes(32)], row) for _ in range(40)]:
+            one.result()
+            assert files.read(place) is not None
+    assert list(tmp_path.iterdir()) == [place] and not any("not kept" in line or "damaged" in line for line in log)
 
 
 def test_tokens_of_deleted_inputs_are_removed(weights_dir: Path, tmp_path: Path) -> None:
