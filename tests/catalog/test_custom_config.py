@@ -16,7 +16,7 @@ from luthier.catalog.own_config.limits import MOST_STEPS, RefusedError
 from luthier.catalog.own_config.merging import joined, merged
 from luthier.catalog.own_config.read import read
 from luthier.catalog.segmentation import DECODER_WIDTHS
-from luthier.errors import InvalidTrainingParams
+from luthier.errors import InvalidTrainingParams, TryAgain
 
 YOLOF = "/mmdetection/configs/yolof/yolof_r50_c5_8x8_1x_coco.py"
 BASE = {"lr": 0.1, "model": {"head": {"width": 3}, "list": [1, 2]}}
@@ -225,6 +225,12 @@ def test_reading_goes_through_a_process_of_its_own() -> None:
     assert own.config["optimizer"]["lr"] == 0.5 and own.base["optimizer"]["lr"] == 0.015
     assert own.given == {"optimizer", "left"} and own.unread == {"optimizer", "left"}
     assert own.config["train_pipeline"] == own.base["train_pipeline"]
+
+
+def test_a_busy_machine_is_no_fault_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luthier.catalog.own_config.read.LONGEST_WAIT", 0.0001)
+    with pytest.raises(TryAgain, match=r"not read within .* try again when this machine"):
+        read(f"_base_ = '{YOLOF}'", "mmdetection")
 
 
 def test_few_processes_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,12 @@ def test_bad_H19_paths_of_data_are_ignored_and_told() -> None:
         ("train_pipeline = [dict(type='Resize', scale=(64, 64)), dict(type='RandomShift', max_shift_px=33)]", RETINA,
          "max_shift_px of RandomShift is more than half of the shorter side"),
         ("train_pipeline = [dict(type='Resize', scale=(64, 64), keep_ratio='no')]", RETINA, "keep_ratio is 'no';"),
+        ("train_pipeline = [dict(type='Resize', scale=[(64, 64), (96, 96)]), dict(type='RandomAffine')]", RETINA,
+         "train_pipeline[1] zooms, and so does a transform before it"),
+        ("train_pipeline = [dict(type='Resize', scale=(64, 64)), dict(type='RandomAffine', max_translate_ratio=0.1),\n"
+         "    dict(type='RandomShift')]", RETINA, "train_pipeline[2] shifts, and so does RandomAffine before it"),
+        ("train_pipeline = [dict(type='Resize', scale=(64, 64)), dict(type='RandomShift'),\n"
+         "    dict(type='RandomAffine', max_translate_ratio=0.1)]", RETINA, "_ratio stands beside RandomShift"),
         ("model = dict(backbone=dict(norm_eval=0))", RETINA, "norm_eval is 0; give True or False"),
         ("lr_config = dict(step=[True])", RETINA, "lr_config.step is [True]; give a list of epochs"),
         ("lr_config = dict(step=[1] * 101)", RETINA, "lr_config.step names 101 epochs; give at most 100"),

@@ -118,16 +118,24 @@ def _resize(one: Section, fields: Fields) -> None:
     shorter = min(wide, high)
     fields |= {"image_size": (shorter,), "largest_ratio": max(wide, high) / shorter}
     if len(scales) > 1:
-        fields |= {"scale_min": min(min(scale) for scale in scales) / shorter, "scale_max": 1.0}
+        _zoom(one, fields, min(min(scale) for scale in scales) / shorter, 1.0)
 
 
 def _affine(one: Section, fields: Fields) -> None:
     low, high = zooms(one, "scaling_ratio_range", (0.5, 1.5))
-    fields |= {"scale_min": low, "scale_max": high}
+    _zoom(one, fields, low, high)
     one.only("max_rotate_degree", 0)
     one.only("max_shear_degree", 0)
     one.take("border")
     fields["shift_fraction"] = one.number("max_translate_ratio", 0, 0.5, 0.0)
+    if fields["shift_fraction"] and "shift_px" in fields:
+        refuse(one.at("max_translate_ratio"), "stands beside RandomShift; give one of them")
+
+
+def _zoom(one: Section, fields: Fields, low: float, high: float) -> None:
+    if "scale_min" in fields:
+        refuse(one.path, "zooms, and so does a transform before it; give a Resize of one scale, or no RandomAffine")
+    fields |= {"scale_min": low, "scale_max": high}
 
 
 def zooms(one: Section, name: str, default: tuple[float, float]) -> tuple[float, float]:
@@ -141,6 +149,8 @@ def zooms(one: Section, name: str, default: tuple[float, float]) -> tuple[float,
 def _shift(one: Section, fields: Fields) -> None:
     one.only("prob", 0.5)
     one.only("shift_ratio", 0.5)
+    if fields.get("shift_fraction"):
+        refuse(one.path, "shifts, and so does RandomAffine before it; give one of them")
     fields["shift_px"] = one.whole("max_shift_px", 0, 1000, 32)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from luthier.catalog.own_config.bases import lookup
 from luthier.catalog.own_config.child import MEMORY_MB, SECONDS
-from luthier.errors import InvalidTrainingParams
+from luthier.errors import InvalidTrainingParams, TryAgain
 
 NAME = "train_info.params.custom_config"
 PACKAGE = Path(__file__).resolve().parents[3]
@@ -43,7 +43,8 @@ class OwnConfig:
 
 
 def read(text: str, toolbox: str) -> OwnConfig:
-    """Raises InvalidTrainingParams with the line, what was found there and what is allowed."""
+    """Raises InvalidTrainingParams with the line, what was found there and what is allowed; TryAgain where the machine
+    is too busy."""
     answer = _answer(text, toolbox)
     if "error" in answer:
         why = answer["error"].encode("ascii", "backslashreplace").decode()  # it may quote a user's names
@@ -64,6 +65,11 @@ def _answer(text: str, toolbox: str) -> dict[str, Any]:
                 command, input=text.encode(), capture_output=True, env={}, timeout=LONGEST_WAIT, check=False
             )
         answer: dict[str, Any] = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError):  # killed at one of its limits
+    except (
+        subprocess.TimeoutExpired
+    ):  # where there are limits, they would have ended it long before, had it had its turn
+        why = f"{NAME} was not read within {LONGEST_WAIT:g} s"
+        raise TryAgain(f"{why}; try again when this machine has less to do, or make it shorter") from None
+    except ValueError:  # killed at one of its limits
         return {"error": f"reading it takes more than {SECONDS} s or {MEMORY_MB} MiB of memory; make it shorter"}
     return answer
