@@ -17,7 +17,8 @@ from tests.conftest import free_port
 
 START_SECONDS = 60
 DATABASES = ("sqlite", "postgresql")  # whatever clients see, they see it on both
-LONG = ("test_guides", "test_kills", "test_sdk")  # on PostgreSQL with --chaos alone: each trains for a minute or more
+# on PostgreSQL with --chaos alone: each takes a minute or more
+LONG = ("test_guides", "test_kills", "test_sdk", "test_sdk_urls", "test_same_data")
 # what models learn does not depend on the database
 ON_ONE_DATABASE = pytest.mark.parametrize("server", DATABASES[:1], indirect=True)
 

@@ -1,5 +1,6 @@
 """The worker with the engine that users have: a training that is killed and goes on, a measurement, a cancel."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -17,7 +18,8 @@ from tests.worker.world import World
 @pytest.fixture
 def worker(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    made = Worker(world.settings, "real", introduce=False)
+    settings = dataclasses.replace(world.settings, lease_seconds=30.0)  # as users have it: a disk may stall for seconds
+    made = Worker(settings, "real", introduce=False)
     made.start()
     yield made
     made.end_at_once()
