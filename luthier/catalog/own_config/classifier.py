@@ -8,7 +8,7 @@ from luthier.catalog.own_config import transforms
 from luthier.catalog.own_config.bodies import Body, residual, started
 from luthier.catalog.own_config.read import read
 from luthier.catalog.own_config.section import Section, refuse, wrong
-from luthier.catalog.own_config.training import Understood, averaging, fields_of, note_sizes, num_classes, opened
+from luthier.catalog.own_config.training import Understood, note_sizes, num_classes, opened
 from luthier.catalog.plan import ImagePlan
 
 Fields = dict[str, Any]
@@ -35,10 +35,7 @@ def understood(text: str, image_size: tuple[int, ...], exclusive: bool) -> Under
     fields: Fields = _head(head)
     for section in (backbone, head, model):
         section.end()
-    batch_size, pipeline = transforms.data_fields(top, own)
-    fields |= fields_of(top, own) | averaging(top) | {"batch_size": batch_size}
-    fields |= transforms.each(pipeline, READERS)
-    top.end()
+    fields |= transforms.learnt(top, own, READERS)
     if "image_size" not in fields:
         refuse("train_pipeline", "has no size; give dict(type='RandomResizedCrop', size=224)")
     if not body.weights:

@@ -8,7 +8,7 @@ from luthier.catalog.own_config import transforms
 from luthier.catalog.own_config.bodies import Body, residual, started
 from luthier.catalog.own_config.read import read
 from luthier.catalog.own_config.section import Section, refuse, wrong
-from luthier.catalog.own_config.training import Understood, averaging, fields_of, note_sizes, num_classes, opened
+from luthier.catalog.own_config.training import Understood, note_sizes, num_classes, opened
 from luthier.catalog.plan import DetectionPlan
 
 Fields = dict[str, Any]
@@ -33,10 +33,7 @@ def understood(text: str, image_size: tuple[int, ...]) -> Understood:
         refuse("model", "is not in _base_; build upon one that has it, or add one of _base_/models")
     head, by_area, beside = HEADS[own.base["model"]["type"]]
     body, fields = _network(model, head)
-    batch_size, pipeline = transforms.data_fields(top, own)
-    fields |= fields_of(top, own) | averaging(top) | {"batch_size": batch_size}
-    fields |= transforms.each(pipeline, READERS)
-    top.end()
+    fields |= transforms.learnt(top, own, READERS)
     if "image_size" not in fields:
         refuse("train_pipeline", "has no Resize; give dict(type='Resize', img_scale=(1333, 800), keep_ratio=True)")
     fields["shift_fraction"] = fields.get("shift_fraction", 0.0) or fields.pop("shift_px", 0) / min(

@@ -8,7 +8,7 @@ from luthier.catalog.own_config.bodies import started
 from luthier.catalog.own_config.detector import zooms
 from luthier.catalog.own_config.read import read
 from luthier.catalog.own_config.section import Section, refuse, wrong
-from luthier.catalog.own_config.training import Understood, averaging, fields_of, note_sizes, num_classes, opened
+from luthier.catalog.own_config.training import Understood, note_sizes, num_classes, opened
 from luthier.catalog.plan import SegmentationPlan
 from luthier.catalog.segmentation import DECODER_WIDTHS, segformer_gflops
 
@@ -32,10 +32,7 @@ def understood(text: str, image_size: tuple[int, ...]) -> Understood:
     fields: Fields = {"dropout": head.number("dropout_ratio", 0, 0.9, 0.1), "decoder_width": width}
     for section in (backbone, head, model):
         section.end()
-    batch_size, pipeline = transforms.data_fields(top, own)
-    fields |= fields_of(top, own) | averaging(top) | {"batch_size": batch_size}
-    fields |= transforms.each(pipeline, READERS)
-    top.end()
+    fields |= transforms.learnt(top, own, READERS)
     if "image_size" not in fields:
         refuse("train_pipeline", "has no size; give dict(type='Resize', img_scale=(2048, 512), ratio_range=(0.5, 2.0))")
     if not body.weights:

@@ -8,6 +8,7 @@ from typing import Any
 
 from luthier.catalog.own_config.read import OwnConfig
 from luthier.catalog.own_config.section import Section, checked_number, refuse, wrong
+from luthier.catalog.own_config.training import averaging, fields_of
 
 Fields = dict[str, Any]
 SMALLEST, LARGEST = 32, 4096  # pixels of a side
@@ -28,7 +29,15 @@ THE_DATASET = "pictures and labels come from the dataset of the training"
 Read = Callable[[Section, Fields], None]  # changes the fields
 
 
-def data_fields(top: Section, own: OwnConfig) -> tuple[int, list[Section]]:
+def learnt(top: Section, own: OwnConfig, readers: dict[str, Read]) -> Fields:
+    """All that is said beside the model; what nobody has read by then is refused."""
+    batch_size, pipeline = _data_fields(top, own)
+    fields = fields_of(top, own) | averaging(top) | {"batch_size": batch_size} | _each(pipeline, readers)
+    top.end()
+    return fields
+
+
+def _data_fields(top: Section, own: OwnConfig) -> tuple[int, list[Section]]:
     """The batch size, and the transforms of training pictures. Raises InvalidTrainingParams where the platform has no
     place to put its data."""
     older, newer = top.section("data"), top.section("train_dataloader")
@@ -71,7 +80,7 @@ def _judged(section: Section) -> None:
         one.ignore_the_rest("nothing is learnt from this data")
 
 
-def each(transforms: list[Section], readers: dict[str, Read]) -> Fields:
+def _each(transforms: list[Section], readers: dict[str, Read]) -> Fields:
     """What `readers`, one for each type, make of the transforms, in their order."""
     fields: Fields = {}
     seen: dict[Read, str] = {}
