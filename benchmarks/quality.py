@@ -63,10 +63,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=sorted(TASKS), nargs="*", default=sorted(TASKS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     given = parser.parse_args()
     for task in given.task or sorted(TASKS):
         print(f"\n## {task}\n\n| what | metrics | seconds | processor seconds |\n| --- | --- | --- | --- |", flush=True)
-        rows = [row for seed in range(given.seeds) for row in TASKS[task](seed)]
+        rows = []
+        for seed in range(given.first_seed, given.first_seed + given.seeds):
+            for row in TASKS[task](seed):
+                print(f"seed {seed}: {line(row.what, [row])}", file=sys.stderr, flush=True)  # a run may take hours
+                rows.append(row)
         for what in dict.fromkeys(row.what for row in rows):
             print(line(what, [row for row in rows if row.what == what]), flush=True)
 
