@@ -10,75 +10,50 @@ from typing import Any
 from luthier.catalog.own_config.section import refuse
 from luthier.errors import shown
 
-IGNORED = {  # at the top: what Luthier does in its own way
-    **dict.fromkeys(
-        ("log_config", "log_level", "log_processor", "vis_backends", "visualizer"), "Luthier keeps the log"
-    ),
-    **dict.fromkeys(("checkpoint_config", "default_hooks", "work_dir"), "Luthier keeps the checkpoints"),
-    **dict.fromkeys(("dist_params", "env_cfg", "launcher", "gpu_ids", "device", "fp16"), "Luthier sees to the device"),
-    **dict.fromkeys(("cudnn_benchmark", "opencv_num_threads", "mp_start_method"), "Luthier sees to the device"),
-    **dict.fromkeys(("find_unused_parameters", "default_scope", "workflow"), "it has no meaning here"),
-    **dict.fromkeys(
-        ("evaluation", "val_evaluator", "test_evaluator", "val_cfg", "test_cfg"), "Luthier judges each epoch"
-    ),
-    **dict.fromkeys(("seed", "randomness"), "the hyperparameter seed holds"),
-    **dict.fromkeys(("test_dataloader", "test_pipeline", "val_pipeline"), "the hyperparameter image_size holds"),
-    **dict.fromkeys(
-        ("dataset_type", "data_root", "img_norm_cfg", "data_preprocessor"), "Luthier brings data and colours"
-    ),
-    **dict.fromkeys(("norm_cfg", "crop_size", "checkpoint"), "only what model and data say of it holds"),
+WHY_IGNORED = {  # names at the top of what Luthier does in its own way
+    "Luthier keeps the log": "log_config log_level log_processor vis_backends visualizer",
+    "Luthier keeps the checkpoints": "checkpoint_config default_hooks work_dir",
+    "Luthier sees to the device": "dist_params env_cfg launcher gpu_ids device fp16 "
+    "cudnn_benchmark opencv_num_threads mp_start_method",
+    "it has no meaning here": "find_unused_parameters default_scope workflow",
+    "Luthier judges each epoch": "evaluation val_evaluator test_evaluator val_cfg test_cfg",
+    "the hyperparameter seed holds": "seed randomness",
+    "the hyperparameter image_size holds": "test_dataloader test_pipeline val_pipeline tta_model tta_pipeline",
+    "Luthier brings data and colours": "dataset_type data_root img_norm_cfg data_preprocessor",
+    "only what model and data say of it holds": "norm_cfg crop_size checkpoint",
 }
+IGNORED = {name: why for why, names in WHY_IGNORED.items() for name in names.split()}
 READ = (  # at the top, by `training`, `transforms` and the templates' own
     *("optimizer", "optimizer_config", "lr_config", "runner", "total_epochs", "optim_wrapper", "param_scheduler"),
     *("train_cfg", "data", "train_dataloader", "val_dataloader", "train_pipeline", "custom_hooks", "model"),
     *("load_from", "resume_from", "resume", "auto_scale_lr", "custom_imports"),
 )
-TYPES = frozenset(
-    (
-        *("SGD", "Adam", "AdamW", "Lamb", "LAMB", "Lion", "OptimWrapper", "AmpOptimWrapper", "OptimizerHook"),
-        *("Fp16OptimizerHook", "EpochBasedRunner", "EpochBasedTrainLoop", "IterBasedRunner", "IterBasedTrainLoop"),
-        *("ValLoop", "TestLoop", "LinearLR", "ConstantLR", "MultiStepLR", "StepLR", "CosineAnnealingLR", "PolyLR"),
-        *("EMAHook", "ExpMomentumEMAHook", "LinearMomentumEMAHook", "NumClassCheckHook", "SyncNormHook"),
-        *(
-            "CheckpointHook",
-            "LoggerHook",
-            "TextLoggerHook",
-            "TensorboardLoggerHook",
-            "WandbLoggerHook",
-            "IterTimerHook",
-        ),
-        *("MMDetWandbHook", "MlflowLoggerHook", "ParamSchedulerHook", "DistSamplerSeedHook", "EvalHook"),
-        *("DetVisualizationHook", "SegVisualizationHook", "VisualizationHook", "LocalVisBackend", "LogProcessor"),
-        *(
-            "TensorboardVisBackend",
-            "WandbVisBackend",
-            "DetLocalVisualizer",
-            "SegLocalVisualizer",
-            "UniversalVisualizer",
-        ),
-        *("ClsVisualizer", "DefaultSampler", "InfiniteSampler", "AspectRatioBatchSampler", "pseudo_collate"),
-        *("default_collate", "CocoDataset", "VOCDataset", "CustomDataset", "ImageNet", "ADE20KDataset"),
-        *("CityscapesDataset", "BaseSegDataset", "BaseDetDataset", "CocoMetric", "VOCMetric", "Accuracy", "IoUMetric"),
-        *("LoadImageFromFile", "LoadAnnotations", "Resize", "RandomResize", "RandomChoiceResize", "RandomFlip"),
-        *("RandomCrop", "RandomResizedCrop", "ColorJitter", "Normalize", "Pad", "DefaultFormatBundle", "Collect"),
-        *("ImageToTensor", "ToTensor", "PackDetInputs", "PackInputs", "PackClsInputs", "PackSegInputs", "Mosaic"),
-        *(
-            "RandomAffine",
-            "RandomShift",
-            "PhotoMetricDistortion",
-            "YOLOXHSVRandomAug",
-            "MultiScaleFlipAug",
-            "CenterCrop",
-        ),
-        *("ResizeEdge", "TestTimeAug", "ImgDataPreprocessor", "DetDataPreprocessor", "ClsDataPreprocessor"),
-        *("SegDataPreProcessor", "Pretrained", "ResNet", "ResNeXt", "SSDVGG", "CSPDarknet", "EfficientNet"),
-        *("MobileNetV2", "MixVisionTransformer", "YOLOF", "FasterRCNN", "RetinaNet", "SingleStageDetector", "YOLOX"),
-        *("ImageClassifier", "EncoderDecoder", "FPN", "DilatedEncoder", "SSDNeck", "YOLOXPAFPN", "RPNHead"),
-        *("StandardRoIHead", "Shared2FCBBoxHead", "RetinaHead", "AnchorGenerator", "YOLOFHead", "SSDHead", "YOLOXHead"),
-        *("GlobalAveragePooling", "LinearClsHead", "CrossEntropyLoss", "LabelSmoothLoss", "SegformerHead"),
-        *("BN", "SyncBN"),
-    )
-)
+EVERY_TYPE = """
+SGD Adam AdamW Lamb LAMB Lion OptimWrapper AmpOptimWrapper
+LinearLR ConstantLR MultiStepLR StepLR CosineAnnealingLR PolyLR
+EpochBasedRunner EpochBasedTrainLoop IterBasedRunner IterBasedTrainLoop ValLoop TestLoop
+OptimizerHook Fp16OptimizerHook EMAHook ExpMomentumEMAHook LinearMomentumEMAHook NumClassCheckHook SyncNormHook
+CheckpointHook LoggerHook TextLoggerHook TensorboardLoggerHook WandbLoggerHook MMDetWandbHook MlflowLoggerHook
+IterTimerHook ParamSchedulerHook DistSamplerSeedHook EvalHook
+DetVisualizationHook SegVisualizationHook VisualizationHook
+LocalVisBackend TensorboardVisBackend WandbVisBackend LogProcessor
+DetLocalVisualizer SegLocalVisualizer UniversalVisualizer ClsVisualizer
+DefaultSampler InfiniteSampler AspectRatioBatchSampler pseudo_collate default_collate
+CocoDataset VOCDataset CustomDataset ImageNet ADE20KDataset CityscapesDataset BaseSegDataset BaseDetDataset
+CocoMetric VOCMetric Accuracy IoUMetric
+LoadImageFromFile LoadAnnotations Resize RandomResize RandomChoiceResize ResizeEdge RandomFlip
+RandomCrop CenterCrop RandomResizedCrop RandomAffine RandomShift Mosaic
+MultiScaleFlipAug TestTimeAug DetTTAModel SegTTAModel
+ColorJitter PhotoMetricDistortion YOLOXHSVRandomAug Normalize Pad
+DefaultFormatBundle Collect ImageToTensor ToTensor PackDetInputs PackInputs PackClsInputs PackSegInputs
+ImgDataPreprocessor DetDataPreprocessor ClsDataPreprocessor SegDataPreProcessor
+YOLOF FasterRCNN RetinaNet SingleStageDetector YOLOX ImageClassifier EncoderDecoder
+Pretrained ResNet ResNeXt SSDVGG CSPDarknet EfficientNet MobileNetV2 MixVisionTransformer BN SyncBN
+FPN DilatedEncoder SSDNeck YOLOXPAFPN GlobalAveragePooling
+RPNHead StandardRoIHead Shared2FCBBoxHead RetinaHead AnchorGenerator YOLOFHead SSDHead YOLOXHead
+LinearClsHead SegformerHead CrossEntropyLoss LabelSmoothLoss
+"""
+TYPES = frozenset(EVERY_TYPE.split())
 
 
 def check_types(config: Any) -> None:
