@@ -193,7 +193,8 @@ def test_what_is_said_is_what_is_done(text: str, base: str, fields: dict[str, An
          "mmdetection/faster_rcnn/faster_rcnn_r50_fpn_1x_coco",
          ("faster_rcnn:timm/resnext101_32x4d", "timm/resnext101_32x4d.gluon_in1k")),
         ("", SSD, ("ssd:timm/vgg16", "timm/vgg16.tv_in1k")),
-        ("", "mmdetection/yolox/yolox_s_8x8_300e_coco", ("luthier/yolox_s", "")),
+        ("model = dict(backbone=dict(init_cfg=None))", "mmdetection/yolox/yolox_s_8x8_300e_coco",
+         ("luthier/yolox_s", "")),
         ("", RESNET, ("timm/resnet50.tv_in1k", "timm/resnet50.tv_in1k")),
         ("", "mmclassification/efficientnet/efficientnet-b2_8xb32_in1k",
          ("timm/efficientnet_b2.ra_in1k", "timm/efficientnet_b2.ra_in1k")),
@@ -215,7 +216,9 @@ def test_the_network_and_what_it_starts_from(text: str, base: str, found: tuple[
         ("model = dict(backbone=dict(frozen_stages=0))", "backbone.frozen_stages is 0; give -1 for none"),
         ("model = dict(type='RetinaNet')", "model.type is 'RetinaNet'; give 'YOLOF'"),
         ("model = dict(bbox_head=dict(_delete_=True, type='YOLOFHead'))", "model.bbox_head.num_classes is missing"),
-        ("model = dict(backbone=dict(init_cfg=dict(checkpoint='http://x/y')))", "checkpoint is no name of a hub"),
+        ("model = dict(backbone=dict(init_cfg=dict(checkpoint='http://x/y')))",
+         "init_cfg.checkpoint is 'http://x/y'; give torchvision://… or open-mmlab://…, leave init_cfg as in _base_, "
+         "or give init_cfg=None"),
         ("optimizer = dict(type='Adagrad')", "optimizer.type is 'Adagrad', which is no type that Luthier knows"),
         ("optimizer = dict(lr=-1)", "optimizer.lr is -1; give a number from 0 to 10"),
         ("optimizer = dict(lr=float('nan'))", "optimizer.lr is nan; give a number from 0 to 10"),
@@ -238,7 +241,11 @@ def test_the_network_and_what_it_starts_from(text: str, base: str, found: tuple[
         ("data['train'].update(type='RepeatDataset', times=3)", "'RepeatDataset', which is no type that Luthier knows"),
         ("data['train']['pipeline'] = [dict(type='Albu')]", "data.train.pipeline[0].type is 'Albu', which is no type"),
         ("train_pipeline = [dict(type='RandomCrop', crop_size=9)]", "train_pipeline[0].type is 'RandomCrop'; give"),
-        ("train_pipeline = []", "train_pipeline has no Resize"),
+        ("train_pipeline = []", "train_pipeline does not say how large pictures are; give dict(type='Resize', "),
+        ("data['train']['pipeline'] = []", "data.train.pipeline does not say how large pictures are"),
+        ("optimiser = dict(lr=1)", "optimiser means nothing to Luthier; did you mean optimizer?, or leave it out"),
+        ("lr_config = dict(by_epoch=False)", "lr_config.by_epoch is False; give True, or leave it out"),
+        ("custom_hooks = [dict(type='EMAHook', ema_type='StochasticWeightAverage')]", "custom_hooks[0].ema_type is"),
         ("custom_hooks = [dict(type='SyncNormHook'), dict(type='EvalHook')]", "custom_hooks[1].type is 'EvalHook'"),
     ],
 )  # fmt: skip
@@ -271,12 +278,14 @@ def test_the_list_has_every_type_that_is_read_or_stands_in_a_base() -> None:
 def test_bad_H19_paths_of_data_are_ignored_and_told() -> None:
     made = plan(
         "data = dict(train=dict(ann_file='/secret', img_prefix='/etc', classes=('a',)), val=dict(ann_file='/secret'))\n"
-        "log_config = dict(interval=5)\nhelper = 1\nused = 2\nrunner = dict(max_epochs=used)"
+        "log_config = dict(interval=5)\ntta_model = dict(type='DetTTAModel')\n"
+        "helper = 1\nused = 2\nrunner = dict(max_epochs=used)"
     )
     why = "is ignored: pictures and labels come from the dataset of the training"
     for name in ("data.train.ann_file", "data.train.img_prefix", "data.train.classes", "data.val.ann_file"):
         assert f"custom_config: {name} {why}" in made.notes
     assert "custom_config: log_config is ignored: Luthier keeps the log" in made.notes
+    assert "custom_config: tta_model is ignored: the hyperparameter image_size holds" in made.notes
     assert "custom_config sets names of your own that nothing reads: helper" in made.notes
     assert not any("used" in note for note in made.notes)
     assert not any("/secret" in note for note in made.notes)
@@ -287,6 +296,11 @@ def test_bad_H19_paths_of_data_are_ignored_and_told() -> None:
     [
         ("train_pipeline = [dict(type='RandomResizedCrop', size=224, scale=('a', 1))]", RESNET, "scale is ['a', 1];"),
         ("train_pipeline = [dict(type='RandomResizedCrop', size=224, scale=(None, 1))]", RESNET, "scale is [None, 1];"),
+        ("train_pipeline = [dict(type='RandomResizedCrop', size=224), dict(type='ColorJitter', saturation=0.5)]",
+         RESNET, "train_pipeline[1].saturation is 0.5; give at most as much as brightness and contrast"),
+        ("train_pipeline = [dict(type='Resize', scale=(64, 64)),\n"
+         "    dict(type='RandomAffine', scaling_ratio_range=(0.01, 2))]", RETINA,
+         "scaling_ratio_range is [0.01, 2]; give two numbers from 0.05 to 20 that rise"),
         ("train_pipeline = [dict(type='Resize', size=224), dict(type='RandomFlip'),\n"
          "    dict(type='RandomFlip', direction='vertical')]", RESNET,
          "train_pipeline[2] is RandomFlip, and train_pipeline[1] says the same kind of change; give one of them"),
@@ -321,6 +335,22 @@ def test_what_stands_for_something_else_is_told() -> None:
         "custom_config: model.backbone.init_cfg.checkpoint means timm/resnet50.tv_in1k, the weights of ImageNet that "
         "Luthier has" in made.notes
     )
+
+
+def test_what_another_pipeline_takes_the_place_of_is_told() -> None:
+    said = "train_pipeline = [dict(type='Resize', scale=(64, 64))]\n"
+    made = plan(f"{said}data['train']['pipeline'] = [dict(type='Resize', scale=(96, 96))]")
+    assert "custom_config: train_pipeline is ignored: data.train.pipeline holds" in made.notes
+    assert made.image_size == (96,)
+    made = plan(f"{said}data['train']['pipeline'] = train_pipeline")
+    assert not any("train_pipeline" in note for note in made.notes) and made.image_size == (64,)
+
+
+def test_a_random_start_leaves_nothing_behind() -> None:
+    made = plan("model = dict(backbone=dict(init_cfg=None))")
+    assert (made.frozen_stages, made.still_norms, made.backbone_multiplier) == (0, False, 1.0)
+    said = "custom_config: model.backbone starts at random, so all of it learns, as fast as the head"
+    assert said in made.notes and said not in plan().notes
 
 
 def test_sizes_that_lie_far_apart_are_told() -> None:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from luthier.catalog.own_config.section import Section, refuse, wrong
+from luthier.catalog.own_config.section import Section, wrong
 
 RESNETS = {  # depth: GFLOPs of 224 pixels squared
     18: 3.64, 34: 7.34, 50: 8.18, 101: 15.6, 152: 23.0,
@@ -41,12 +41,16 @@ def started(section: Section, network: str, tag: str, gflops: float) -> Body:
     """With weights of ImageNet, unless `init_cfg` says None."""
     init = section.section("init_cfg")
     if init is None:
+        section.notes.append(
+            f"custom_config: {section.path} starts at random, so all of it learns, as fast as the head"
+        )
         return Body(network, "", gflops)
     init.only("type", "Pretrained")
     checkpoint = init.take("checkpoint")
     init.take("prefix")
     init.end()
     if not isinstance(checkpoint, str) or not checkpoint.startswith(OURS):
-        refuse(init.at("checkpoint"), "is no name of a hub; leave init_cfg as it is in _base_, or give init_cfg=None")
+        hubs = " or ".join(f"{hub}…" for hub in OURS)
+        raise wrong(init.at("checkpoint"), checkpoint, f"{hubs}, leave init_cfg as in _base_, or give init_cfg=None")
     init.note("checkpoint", checkpoint, f"means {network}.{tag}, the weights of ImageNet that Luthier has")
     return Body(network, f"{network}.{tag}", gflops)

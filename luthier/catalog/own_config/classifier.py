@@ -6,9 +6,8 @@ from typing import Any
 from luthier.catalog import cost
 from luthier.catalog.own_config import transforms
 from luthier.catalog.own_config.bodies import Body, residual, started
-from luthier.catalog.own_config.read import read
 from luthier.catalog.own_config.section import Section, refuse, wrong
-from luthier.catalog.own_config.training import Understood, note_sizes, num_classes, opened
+from luthier.catalog.own_config.training import Understood, finished, num_classes, opened
 from luthier.catalog.plan import ImagePlan
 
 Fields = dict[str, Any]
@@ -22,12 +21,7 @@ MOBILENET = ("timm/mobilenetv2_100", "ra_in1k", 0.6)
 @lru_cache(maxsize=64)
 def understood(text: str, image_size: tuple[int, ...], exclusive: bool) -> Understood:
     """`image_size` is that of prediction. Raises InvalidTrainingParams with the path of what it does not understand."""
-    own = read(text, "mmclassification")
-    notes: list[str] = []
-    top = opened(own, notes)
-    model = top.section("model")
-    if model is None or "model" not in own.base:
-        refuse("model", "is not in _base_; build upon one that has it, or add one of _base_/models")
+    own, top, model = opened(text, "mmclassification")
     backbone, head = model.section("backbone"), model.section("head")
     if backbone is None or head is None:
         refuse("model", "has no backbone or no head; build upon a _base_ that has both")
@@ -35,13 +29,8 @@ def understood(text: str, image_size: tuple[int, ...], exclusive: bool) -> Under
     fields: Fields = _head(head)
     for section in (backbone, head, model):
         section.end()
-    fields |= transforms.learnt(top, own, READERS)
-    if "image_size" not in fields:
-        refuse("train_pipeline", "has no size; give dict(type='RandomResizedCrop', size=224)")
-    if not body.weights:
-        fields["backbone_multiplier"] = 1.0
-    note_sizes(notes, fields["image_size"], image_size)
-    plan = ImagePlan(**fields, mutually_exclusive=exclusive, prediction_size=image_size, notes=tuple(notes))
+    fields |= transforms.learnt(top, own, READERS, "dict(type='RandomResizedCrop', size=224)")
+    plan = ImagePlan(**finished(fields, body, image_size, top.notes), mutually_exclusive=exclusive)
     network = body.weights or body.network
     return Understood(network, body.weights, plan, body.gflops * cost.pixels(plan.image_size) / 224**2)
 
@@ -86,8 +75,7 @@ def _crop(one: Section, fields: Fields) -> None:
     fields["image_size"] = _square(given, one.at("scale" if newer else "size"))
     name = "crop_ratio_range" if newer else "scale"
     shares = one.take(name, [0.08, 1.0])
-    numbers = isinstance(shares, list) and len(shares) == 2 and all(isinstance(one, int | float) for one in shares)
-    if not numbers or shares[1] != 1 or not 0.05 <= shares[0] <= 1:
+    if not transforms.numbers(shares, 0.05, 1) or len(shares) != 2 or shares[1] != 1:
         raise wrong(one.at(name), shares, "the smallest share of the area, from 0.05 on, and 1: (0.08, 1.0)")
     fields["crop_scale_min"] = float(shares[0])
     one.ignore(("backend", "interpolation", "efficientnet_style"), "Luthier has one way to resize")

@@ -6,9 +6,8 @@ from typing import Any
 from luthier.catalog import cost
 from luthier.catalog.own_config import transforms
 from luthier.catalog.own_config.bodies import Body, residual, started
-from luthier.catalog.own_config.read import read
 from luthier.catalog.own_config.section import Section, refuse, wrong
-from luthier.catalog.own_config.training import Understood, note_sizes, num_classes, opened
+from luthier.catalog.own_config.training import Understood, finished, num_classes, opened
 from luthier.catalog.plan import DetectionPlan
 
 Fields = dict[str, Any]
@@ -25,27 +24,15 @@ VGG_GFLOPS, YOLOX_WITHOUT_WEIGHTS = 30.7, Body("luthier/yolox_s", "", 0.0)
 @lru_cache(maxsize=64)
 def understood(text: str, image_size: tuple[int, ...]) -> Understood:
     """`image_size` is that of prediction. Raises InvalidTrainingParams with the path of what it does not understand."""
-    own = read(text, "mmdetection")
-    notes: list[str] = []
-    top = opened(own, notes)
-    model = top.section("model")
-    if model is None or "model" not in own.base:
-        refuse("model", "is not in _base_; build upon one that has it, or add one of _base_/models")
+    own, top, model = opened(text, "mmdetection")
     head, by_area, beside = HEADS[own.base["model"]["type"]]
     body, fields = _network(model, head)
-    fields |= transforms.learnt(top, own, READERS)
-    if "image_size" not in fields:
-        refuse("train_pipeline", "has no Resize; give dict(type='Resize', img_scale=(1333, 800), keep_ratio=True)")
-    fields["shift_fraction"] = fields.get("shift_fraction", 0.0) or fields.pop("shift_px", 0) / min(
-        fields["image_size"]
-    )
-    fields.pop("shift_px", None)
-    if fields["shift_fraction"] > 0.5:
+    fields |= transforms.learnt(top, own, READERS, "dict(type='Resize', img_scale=(1333, 800), keep_ratio=True)")
+    shifted = fields.pop("shift_px", 0) / min(fields["image_size"])  # RandomShift's, which is never beside another
+    if shifted > 0.5:
         refuse("max_shift_px", "of RandomShift is more than half of the shorter side of Resize; give less")
-    if not body.weights:
-        fields |= {"frozen_stages": 0, "still_norms": False, "backbone_multiplier": 1.0}
-    note_sizes(notes, min(fields["image_size"]), image_size)
-    plan = DetectionPlan(**{"flip_probability": 0.0, **fields}, prediction_size=image_size, notes=tuple(notes))
+    fields["shift_fraction"] = fields.get("shift_fraction", 0.0) + shifted
+    plan = DetectionPlan(**finished(fields, body, image_size, top.notes))
     pixels = cost.pixels(plan.image_size)
     gflops = body.gflops * pixels / 224**2 + by_area * pixels / 512**2 + beside
     backbone = body.network if head == "yolox" else f"{head}:{body.network}"
@@ -77,20 +64,21 @@ def _network(model: Section, head: str) -> tuple[Body, Fields]:
 
 def _body(backbone: Section, head: str, fields: Fields) -> Body:
     if head == "yolox":
+        backbone.only("init_cfg", None)
         return YOLOX_WITHOUT_WEIGHTS
     if head == "ssd":
         return started(backbone, "timm/vgg16", "tv_in1k", VGG_GFLOPS)
     frozen = backbone.whole("frozen_stages", -1, 4, -1)
     if frozen == 0:
         raise wrong(backbone.at("frozen_stages"), frozen, "-1 for none, or 1 to 4")
-    fields["frozen_stages"] = max(0, frozen)
-    fields["still_norms"] = backbone.flag("norm_eval", True)
-    return residual(backbone)
+    still, body = backbone.flag("norm_eval", True), residual(backbone)
+    if body.weights:
+        fields |= {"frozen_stages": max(0, frozen), "still_norms": still}
+    return body
 
 
 def _ratios(given: Any, section: Section) -> tuple[float, ...]:
-    numbers = isinstance(given, list) and all(isinstance(one, int | float) and 0.05 <= one <= 20 for one in given)
-    if not numbers or not 1 <= len(given) <= 16:
+    if not transforms.numbers(given, 0.05, 20) or not 1 <= len(given) <= 16:
         raise wrong(section.at("ratios"), given, "a list of 1 to 16 numbers from 0.05 to 20")
     return tuple(float(one) for one in given)
 
@@ -119,7 +107,7 @@ def _resize(one: Section, fields: Fields) -> None:
 
 
 def _affine(one: Section, fields: Fields) -> None:
-    low, high = zooms(one, "scaling_ratio_range", (0.5, 1.5))
+    low, high = transforms.zooms(one, "scaling_ratio_range", (0.5, 1.5))
     _zoom(one, fields, low, high)
     one.only("max_rotate_degree", 0)
     one.only("max_shear_degree", 0)
@@ -133,14 +121,6 @@ def _zoom(one: Section, fields: Fields, low: float, high: float) -> None:
     if "scale_min" in fields:
         refuse(one.path, "zooms, and so does a transform before it; give a Resize of one scale, or no RandomAffine")
     fields |= {"scale_min": low, "scale_max": high}
-
-
-def zooms(one: Section, name: str, default: tuple[float, float]) -> tuple[float, float]:
-    given = one.take(name, list(default))
-    numbers = isinstance(given, list) and len(given) == 2 and all(isinstance(part, int | float) for part in given)
-    if not numbers or not 0.05 <= given[0] <= given[1] <= 20:
-        raise wrong(one.at(name), given, "two numbers that rise, as (0.5, 1.5)")
-    return float(given[0]), float(given[1])
 
 
 def _shift(one: Section, fields: Fields) -> None:

@@ -64,12 +64,13 @@ def _answer(text: str, toolbox: str) -> dict[str, Any]:
             done = subprocess.run(
                 command, input=text.encode(), capture_output=True, env={}, timeout=LONGEST_WAIT, check=False
             )
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except (
-        subprocess.TimeoutExpired
-    ):  # where there are limits, they would have ended it long before, had it had its turn
+    except subprocess.TimeoutExpired:
+        # where there are limits, they would have ended it long before, had it had its turn
         why = f"{NAME} was not read within {LONGEST_WAIT:g} s"
         raise TryAgain(f"{why}; try again when this machine has less to do, or make it shorter") from None
-    except ValueError:  # killed at one of its limits
+    if done.returncode < 0 or b"MemoryError" in done.stderr:
         return {"error": f"reading it takes more than {SECONDS} s or {MEMORY_MB} MiB of memory; make it shorter"}
+    if done.returncode:
+        raise RuntimeError(f"the reader of configurations ended with {done.returncode}: {done.stderr.decode()[-1000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -14,7 +14,8 @@ MOST_CUTS = 100
 def of_lr_config(section: Section, epochs: int, rate: float) -> Fields:
     kind = section.choice("policy", POLICIES)
     fields: Fields = {"schedule": kind}
-    section.only("by_epoch", True, False)  # between steps or between epochs: the curve is the same
+    # between steps or between epochs the curve is the same, but for the epochs that a step names
+    section.only("by_epoch", *([True] if kind == "step" else [True, False]))
     if kind == "step":
         steps = section.take("step")
         one = isinstance(steps, int)

@@ -5,10 +5,8 @@ from typing import Any
 
 from luthier.catalog.own_config import transforms
 from luthier.catalog.own_config.bodies import started
-from luthier.catalog.own_config.detector import zooms
-from luthier.catalog.own_config.read import read
 from luthier.catalog.own_config.section import Section, refuse, wrong
-from luthier.catalog.own_config.training import Understood, note_sizes, num_classes, opened
+from luthier.catalog.own_config.training import Understood, finished, num_classes, opened
 from luthier.catalog.plan import SegmentationPlan
 from luthier.catalog.segmentation import DECODER_WIDTHS, segformer_gflops
 
@@ -18,12 +16,9 @@ Fields = dict[str, Any]
 @lru_cache(maxsize=64)
 def understood(text: str, image_size: tuple[int, ...]) -> Understood:
     """`image_size` is that of prediction. Raises InvalidTrainingParams with the path of what it does not understand."""
-    own = read(text, "mmsegmentation")
-    notes: list[str] = []
-    top = opened(own, notes)
-    model = top.section("model")
-    backbone, head = (model.section(name) if model else None for name in ("backbone", "decode_head"))
-    if model is None or backbone is None or head is None:
+    own, top, model = opened(text, "mmsegmentation")
+    backbone, head = model.section("backbone"), model.section("decode_head")
+    if backbone is None or head is None:
         refuse("model", "has no backbone or no decode_head; build upon a _base_ that has both")
     size = backbone.choice("arch", {name: name for name in DECODER_WIDTHS})
     body = started(backbone, f"timm/pvt_v2_{size}", "in1k", 0.0)
@@ -32,14 +27,9 @@ def understood(text: str, image_size: tuple[int, ...]) -> Understood:
     fields: Fields = {"dropout": head.number("dropout_ratio", 0, 0.9, 0.1), "decoder_width": width}
     for section in (backbone, head, model):
         section.end()
-    fields |= transforms.learnt(top, own, READERS)
-    if "image_size" not in fields:
-        refuse("train_pipeline", "has no size; give dict(type='Resize', img_scale=(2048, 512), ratio_range=(0.5, 2.0))")
-    if not body.weights:
-        fields["backbone_multiplier"] = 1.0
-    note_sizes(notes, min(fields["image_size"]), image_size)
-    fields = {"flip_probability": 0.0, **fields, "body": body.network, "prediction_size": image_size}
-    plan = SegmentationPlan(**fields, notes=tuple(notes))
+    sized_by = "dict(type='Resize', img_scale=(2048, 512), ratio_range=(0.5, 2.0))"
+    fields |= transforms.learnt(top, own, READERS, sized_by)
+    plan = SegmentationPlan(**finished(fields, body, image_size, top.notes), body=body.network)
     cost = segformer_gflops({"model_size": size, "image_size": plan.image_size})
     return Understood("segformer", body.weights, plan, cost)
 
@@ -48,7 +38,7 @@ def _resize(one: Section, fields: Fields) -> None:
     """A scale, and how far it is varied."""
     name = "img_scale" if "img_scale" in one else "scale"
     wide, high = transforms.pair(one.take(name), one.at(name))
-    low, most = zooms(one, "ratio_range", (1.0, 1.0))
+    low, most = transforms.zooms(one, "ratio_range", (1.0, 1.0))
     if not one.flag("keep_ratio", True):
         fields["image_size"] = (wide, high)
     else:

@@ -4,9 +4,11 @@ Both generations of the toolboxes are understood. A base says everything in the 
 sets a name of one of them, that one holds.
 """
 
+import difflib
 from typing import Any, NamedTuple
 
-from luthier.catalog.own_config.read import OwnConfig
+from luthier.catalog.own_config.bodies import Body
+from luthier.catalog.own_config.read import OwnConfig, read
 from luthier.catalog.own_config.schedules import of_lr_config, of_param_scheduler
 from luthier.catalog.own_config.section import Section, refuse
 from luthier.catalog.own_config.words import IGNORED, READ, check_types
@@ -25,6 +27,7 @@ PAIRS = (  # older and newer names of the same, of which a text may set one
     ("data", "train_dataloader"),
 )
 MOST_EPOCHS = 1000
+MISTYPED = 0.88  # how like a name that Luthier reads one is that nothing reads
 
 
 class Understood(NamedTuple):
@@ -36,8 +39,9 @@ class Understood(NamedTuple):
     gflops: float
 
 
-def opened(own: OwnConfig, notes: list[str]) -> Section:
-    """The whole configuration, of which what is harmless has been ignored and what is forbidden refused."""
+def opened(text: str, toolbox: str) -> tuple[OwnConfig, Section, Section]:
+    """What was read, the whole of it, and its `model`. What is harmless has been ignored, what is forbidden refused."""
+    own = read(text, toolbox)
     check_types(own.config)
     for old, new in PAIRS:
         if old in own.given and new in own.given:
@@ -45,18 +49,38 @@ def opened(own: OwnConfig, notes: list[str]) -> Section:
     if "custom_imports" in own.given:
         refuse("custom_imports", "is not available in restricted templates: no code but Luthier's own is run")
     helpers = own.given - set(IGNORED) - set(READ)
-    top = Section({name: value for name, value in own.config.items() if name not in helpers}, own.base, "", notes)
+    top = Section({name: value for name, value in own.config.items() if name not in helpers}, own.base, "", [])
     for name, why in IGNORED.items():
         if name in own.given:
             top.ignore([name], why)
-    if unread := sorted(helpers & own.unread):
-        notes.append(f"custom_config sets names of your own that nothing reads: {shown(', '.join(unread))}")
+    unread = sorted(helpers & own.unread)
+    for name in unread:
+        if near := difflib.get_close_matches(name[:100], READ, n=1, cutoff=MISTYPED):
+            refuse(name, f"means nothing to Luthier; did you mean {near[0]}?, or leave it out")
+    if unread:
+        top.notes.append(f"custom_config sets names of your own that nothing reads: {shown(', '.join(unread))}")
     top.only("load_from", None)
     top.only("resume_from", None)
     top.only("resume", False)
     if scaling := top.section("auto_scale_lr"):
         scaling.only("enable", False)
-    return top
+    model = top.section("model")
+    if model is None or "model" not in own.base:
+        refuse("model", "is not in _base_; build upon one that has it, or add one of _base_/models")
+    return own, top, model
+
+
+def finished(fields: Fields, body: Body, predicted: tuple[int, ...], notes: list[str]) -> Fields:
+    """What all families' plans have besides. `predicted`: the size of pictures in prediction."""
+    size = fields["image_size"]
+    learnt = size if isinstance(size, int) else min(size)
+    if not 2 / 3 <= learnt / min(predicted) <= 3 / 2:
+        notes.append(
+            f"custom_config learns from pictures of {learnt} pixels, and image_size predicts at {min(predicted)}: "
+            "objects look another size then; bring them together"
+        )
+    rates = {} if body.weights else {"backbone_multiplier": 1.0}
+    return fields | rates | {"prediction_size": predicted, "notes": tuple(notes)}
 
 
 def fields_of(top: Section, own: OwnConfig) -> Fields:
@@ -178,7 +202,7 @@ def averaging(top: Section) -> Fields:
         kind = hook.take("type")
         hook.take("priority")
         if kind in ("EMAHook", "ExpMomentumEMAHook"):
-            hook.take("ema_type")
+            hook.only("ema_type", "ExponentialMovingAverage", "ExpMomentumEMA")
             hook.take("update_buffers")
             hook.take("resume_from")
             fields["ema_decay"] = 1 - hook.number("momentum", 0.00001, 1, 0.0002)
@@ -186,15 +210,6 @@ def averaging(top: Section) -> Fields:
             refuse(f"{hook.path}.type", f"is {kind!a}; give one of EMAHook, ExpMomentumEMAHook, NumClassCheckHook")
         hook.end()
     return fields
-
-
-def note_sizes(notes: list[str], learnt: int, predicted: tuple[int, ...]) -> None:
-    """A note where pictures are learnt from and predicted at sizes that lie far apart."""
-    if not 2 / 3 <= learnt / min(predicted) <= 3 / 2:
-        notes.append(
-            f"custom_config learns from pictures of {learnt} pixels, and image_size predicts at {min(predicted)}: "
-            "objects look another size then; bring them together"
-        )
 
 
 def num_classes(head: Section) -> None:

@@ -29,17 +29,20 @@ THE_DATASET = "pictures and labels come from the dataset of the training"
 Read = Callable[[Section, Fields], None]  # changes the fields
 
 
-def learnt(top: Section, own: OwnConfig, readers: dict[str, Read]) -> Fields:
-    """All that is said beside the model; what nobody has read by then is refused."""
-    batch_size, pipeline = _data_fields(top, own)
-    fields = fields_of(top, own) | averaging(top) | {"batch_size": batch_size} | _each(pipeline, readers)
+def learnt(top: Section, own: OwnConfig, readers: dict[str, Read], sized_by: str) -> Fields:
+    """All that is said beside the model; what nobody has read by then is refused. `sized_by`: a transform, for example,
+    that says how large pictures are."""
+    batch_size, pipeline, transforms = _data_fields(top, own)
+    fields = fields_of(top, own) | averaging(top) | {"batch_size": batch_size} | _each(transforms, readers)
     top.end()
+    if "image_size" not in fields:
+        refuse(pipeline, f"does not say how large pictures are; give {sized_by}")
     return fields
 
 
-def _data_fields(top: Section, own: OwnConfig) -> tuple[int, list[Section]]:
-    """The batch size, and the transforms of training pictures. Raises InvalidTrainingParams where the platform has no
-    place to put its data."""
+def _data_fields(top: Section, own: OwnConfig) -> tuple[int, str, list[Section]]:
+    """The batch size, where the pipeline of training pictures stands, and its transforms. Raises InvalidTrainingParams
+    where the platform has no place to put its data."""
     older, newer = top.section("data"), top.section("train_dataloader")
     if newer is not None and "train_dataloader" in own.given:
         chosen, size = newer, newer.whole("batch_size", 1, 256, 2)
@@ -55,20 +58,25 @@ def _data_fields(top: Section, own: OwnConfig) -> tuple[int, list[Section]]:
         refuse("data", f"is missing; {EXAMPLE}")
     if train is None or judged is None:
         refuse(names[0 if train is None else 1], f"is missing; {EXAMPLE}")
-    pipeline = _training(train)
+    pipeline = _pipeline(top, own, train)
+    train.ignore(PLACES, THE_DATASET)
+    train.ignore(("filter_empty_gt", "filter_cfg"), "pictures without labels are background")
+    train.end()
     _judged(judged)
     chosen.ignore(LOADING, "Luthier sees to the loading")
     chosen.end()
-    usual = top.sections("train_pipeline")
-    return size, pipeline or usual
+    return size, *pipeline
 
 
-def _training(section: Section) -> list[Section]:
-    pipeline = section.sections("pipeline")
-    section.ignore(PLACES, THE_DATASET)
-    section.ignore(("filter_empty_gt", "filter_cfg"), "pictures without labels are background")
-    section.end()
-    return pipeline
+def _pipeline(top: Section, own: OwnConfig, train: Section) -> tuple[str, list[Section]]:
+    """That of the data, else train_pipeline."""
+    if "pipeline" not in train:
+        return top.at("train_pipeline"), top.sections("train_pipeline")
+    where = train.at("pipeline")
+    usual = top.take("train_pipeline")
+    if "train_pipeline" in own.unread:
+        top.note("train_pipeline", usual, f"is ignored: {where} holds")
+    return where, train.sections("pipeline")
 
 
 def _judged(section: Section) -> None:
@@ -82,7 +90,7 @@ def _judged(section: Section) -> None:
 
 def _each(transforms: list[Section], readers: dict[str, Read]) -> Fields:
     """What `readers`, one for each type, make of the transforms, in their order."""
-    fields: Fields = {}
+    fields: Fields = {"flip_probability": 0.0}
     seen: dict[Read, str] = {}
     for one in transforms:
         kind = one.take("type")
@@ -117,10 +125,22 @@ def color_jitter(one: Section, fields: Fields) -> None:
         fields[field] = one.number(name, 0, 0.5 if name == "hue" else 1, 0.0)
     shared = one.number("saturation", 0, 1, 0.0)
     if shared > min(fields["brightness_jitter"], fields["contrast_jitter"]):
-        refuse(one.at("saturation"), "is above brightness or contrast; give at most as much")
+        raise wrong(one.at("saturation"), shared, "at most as much as brightness and contrast")
     fields["color_jitter"] = shared  # of all three; the others come on top
     for field in ("brightness_jitter", "contrast_jitter"):
         fields[field] -= shared
+
+
+def numbers(value: Any, low: float, high: float) -> bool:
+    """Whether it is a list of numbers from `low` to `high`."""
+    return isinstance(value, list) and all(isinstance(one, int | float) and low <= one <= high for one in value)
+
+
+def zooms(one: Section, name: str, default: tuple[float, float]) -> tuple[float, float]:
+    given = one.take(name, list(default))
+    if not numbers(given, 0.05, 20) or len(given) != 2 or given[0] > given[1]:
+        raise wrong(one.at(name), given, "two numbers from 0.05 to 20 that rise, as (0.5, 1.5)")
+    return float(given[0]), float(given[1])
 
 
 def side(value: Any, path: str) -> int:
