@@ -337,6 +337,14 @@ def test_what_stands_for_something_else_is_told() -> None:
     )
 
 
+def test_the_rate_of_the_head_is_that_of_all_but_the_backbone() -> None:
+    made = plan("optimizer = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=2))))", RETINA)
+    assert (made.learning_rate, made.backbone_multiplier) == (0.0025, 0.5)
+    where = "custom_config: optimizer.paramwise_cfg.custom_keys.head.lr_mult"
+    assert f"{where} is of all that is not the backbone, a neck too" in made.notes
+    assert not any("lr_mult" in note for note in plan("", SEGFORMER).notes)
+
+
 def test_what_another_pipeline_takes_the_place_of_is_told() -> None:
     said = "train_pipeline = [dict(type='Resize', scale=(64, 64))]\n"
     made = plan(f"{said}data['train']['pipeline'] = [dict(type='Resize', scale=(96, 96))]")

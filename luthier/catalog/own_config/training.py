@@ -186,6 +186,7 @@ def _shared_out(fields: Fields, section: Section) -> Fields:
             body = part.number("lr_mult", 0, 1000, 1.0)
         elif name == "head":
             head = part.number("lr_mult", 0.001, 1000, 1.0)
+            part.note("lr_mult", head, "is of all that is not the backbone, a neck too")
         else:
             part.only("decay_mult", 0)
         part.end()
