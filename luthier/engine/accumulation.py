@@ -17,16 +17,18 @@ from luthier.engine.session import Session
 from luthier.errors import TrainingFailed
 
 MOST_HALVINGS = 5
+OWN_CONFIG = "custom_config"  # where a template has it, it says all of these: image_size beside it is of prediction
 # what saves memory: by the hyperparameter that a template may have, what it is called there
 SIZES = {
     "image_size": "image_size",
     "max_tokens": "max_tokens",
     "tokenizer_config": "tokenizer_config.model_max_length",
+    OWN_CONFIG: "size of training pictures in custom_config",
 }
 BATCHES = {
     "batch_size": "batch_size",
     "trainer_config": "trainer_config.per_device_train_batch_size",
-    "custom_config": "batch size in custom_config",
+    OWN_CONFIG: "batch size in custom_config",
 }
 CHECKPOINTING = {
     "gradient_checkpointing": "gradient_checkpointing",
@@ -125,11 +127,13 @@ def _halve(session: Session, reason: str, batches: list[Batch]) -> None:
 
 def _remedy(session: Session, *, single: bool, shared: bool) -> str:
     """What a user can set, as the template calls it, where a `single` row does not fit, one that texts share or not."""
+    given = session.spec.hyperparameters
+    decisive = {OWN_CONFIG} if OWN_CONFIG in given else set(given)
 
     def called(names: dict[str, str]) -> list[str]:
-        return [name for key, name in names.items() if key in session.spec.hyperparameters]
+        return [name for key, name in names.items() if key in decisive]
 
-    smaller = called(SIZES) if single else called(SIZES | BATCHES)
+    smaller = called(SIZES) + ([] if single else called(BATCHES))
     advice = [
         *(["set packing to false"] if shared else []),
         *([f"give a smaller {' or '.join(smaller)}"] if smaller else []),

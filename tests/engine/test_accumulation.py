@@ -92,7 +92,7 @@ def test_P12_after_five_halvings_it_fails_with_advice(
     assert event.details.endswith("Give a smaller image_size or batch_size, or set gradient_checkpointing")
     config = {"image_size": [32], "custom_config": ""}
     for has, advice in (
-        (config, "Give a smaller image_size or batch size in custom_config"),
+        (config, "Give a smaller size of training pictures in custom_config or batch size in custom_config"),
         ({}, "Train on a device with more memory"),
     ):
         lacking = replace(without_norms("b", 64), hyperparameters=has)  # a template without the others
