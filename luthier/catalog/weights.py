@@ -41,6 +41,10 @@ LARGEST_BESIDE = {  # bytes
 }
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pt2", ".mar", ".npy", ".npz", ".h5", ".keras")
 OWN_PREFIX = "luthier/"  # networks of ours, whose weights are on no hub
+RANDOM_START = {  # by the hyperparameter that a template may have
+    "pretrained_weights": f"set pretrained_weights to {NO_WEIGHTS}",
+    "custom_config": "give the backbone in custom_config init_cfg=None",
+}
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -108,14 +112,18 @@ def how_to_get(name: str) -> str:
 
 
 def how_to_add(name: str) -> str:
-    way = f"add a file of your own: luthier weights add {name} PATH"
-    return f"{way}; or set pretrained_weights to {NO_WEIGHTS} to start from random weights" if _optional(name) else way
+    return f"add a file of your own: luthier weights add {name} PATH"
 
 
-def _optional(name: str) -> bool:
-    """Whether a template that starts from these weights can do without."""
-    templates = [one for one in all_templates() if one.weights(one.defaults()) == name]
-    return any("pretrained_weights" in {parameter.name for parameter in one.hyperparameters} for one in templates)
+@contextmanager
+def or_random_ones(template: Template) -> Iterator[None]:
+    """MissingWeights that come out of it say also how `template` starts from random weights, where it can."""
+    try:
+        yield
+    except MissingWeights as error:
+        names = {parameter.name for parameter in template.hyperparameters}
+        ways = [f"; or {way} to start from random weights" for name, way in RANDOM_START.items() if name in names]
+        raise MissingWeights("".join([error.details, *ways])) from error
 
 
 def assets(weights_dir: Path, name: str) -> list[Path]:

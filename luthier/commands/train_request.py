@@ -198,9 +198,10 @@ def have_weights(request: TrainRequest, folder: Path, offline: bool, progress: P
     """
     if not request.weights or catalog_weights.find(folder, request.weights):
         return False
-    if not catalog_weights.fetched_when_needed(request.template, request.weights):
-        catalog_weights.require(folder, request.weights)
-    pull(folder, request.weights, offline=offline, progress=progress)
+    with catalog_weights.or_random_ones(request.template):
+        if not catalog_weights.fetched_when_needed(request.template, request.weights):
+            catalog_weights.require(folder, request.weights)
+        pull(folder, request.weights, offline=offline, progress=progress)
     return True
 
 

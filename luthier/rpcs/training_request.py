@@ -147,7 +147,8 @@ def _check_weights(settings: Settings, template: Template, name: str) -> None:
     own = name.startswith(weights.OWN_PREFIX)
     if settings.offline or not weights.fetched_when_needed(template, name):
         forbidden = " (this server is set to fetch none itself)" if settings.offline and not own else ""
-        raise MissingWeights(f"{name} is not in the weights folder{forbidden}; {weights.how_to_get(name)}")
+        with weights.or_random_ones(template):
+            raise MissingWeights(f"{name} is not in the weights folder{forbidden}; {weights.how_to_get(name)}")
 
 
 def _percent(params: Mapping[str, Any], name: str, default: float) -> float:

@@ -41,7 +41,8 @@ def prepare_run(work: Work, version: Version) -> RunFolder:
     values = template.checked(version.request["hyperparameters"])
     plan = template.plan_for(values)
     if not version.request.get("resume_from"):  # a checkpoint brings all its weights with it
-        _require_weights(work, run, template, template.weights(values))
+        with weights.or_random_ones(template):
+            _require_weights(work, run, template, template.weights(values))
     frozen = _frozen(work, version)
     concepts = tuple(RunConcept(row["id"], row["name"]) for row in version.request["concepts"])
     manifest = work.blobs.path(frozen.manifest)

@@ -57,9 +57,22 @@ def test_missing_weights_name_the_commands_that_bring_them(tmp_path: Path) -> No
         "timm/resnet50.a1_in1k is not in the weights folder",
         "luthier weights pull timm/resnet50.a1_in1k",
         "luthier weights add timm/resnet50.a1_in1k PATH",
-        "pretrained_weights to None",
     ):
         assert word in caught.value.details
+
+
+@pytest.mark.parametrize(
+    ("model_type", "template", "ways"),
+    [
+        ("visual-classifier", "MMClassification_ResNet_50", ["set pretrained_weights to None"]),
+        ("visual-classifier", "MMClassification", ["give the backbone in custom_config init_cfg=None"]),
+        ("text-classifier", "luthier_minilm", []),
+    ],
+)
+def test_missing_weights_name_how_the_template_does_without(model_type: str, template: str, ways: list[str]) -> None:
+    with pytest.raises(MissingWeights) as caught, weights.or_random_ones(find_template(model_type, template)):
+        raise MissingWeights("x")
+    assert caught.value.details == "; or ".join(["x", *(f"{way} to start from random weights" for way in ways)])
 
 
 def test_weights_that_no_hub_has_are_not_to_be_pulled(tmp_path: Path) -> None:

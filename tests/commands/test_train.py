@@ -259,7 +259,7 @@ def test_missing_weights_are_named_with_the_command_that_adds_them(
     arguments = ["--data", str(digit_folder(60)), "--template", "MMClassification_ResNet_50_RSB_A1"]
     error = refused(capsys, *arguments)
     assert "timm/resnet50.a1_in1k" in error
-    assert "luthier weights add timm/resnet50.a1_in1k PATH" in error
+    assert "luthier weights add timm/resnet50.a1_in1k PATH; or set pretrained_weights to None" in error
     assert "offline" in error
 
 

@@ -1,11 +1,12 @@
 """PostModelVersions of a visual-anomaly-heatmap: good pictures alone are enough; without any nothing is queued."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from clarifai_grpc.grpc.api import resources_pb2
 
-from luthier.errors import InsufficientData, InvalidTrainingParams, NoPositives, NoTrainingData
+from luthier.errors import InsufficientData, InvalidTrainingParams, MissingWeights, NoPositives, NoTrainingData
 from luthier.rpcs.context import Context
 from tests.rpcs.trainable import add_concept, add_input, make_model, post, row_of, training
 
@@ -38,6 +39,12 @@ def test_the_snippet_that_sends_its_configuration_as_an_empty_text(ready: Contex
     version = queued(ready, "Anomalib_PatchCore", anomalib_config_json="", pretrained_weights="None")
     assert row_of(ready, version.id).request["hyperparameters"]["anomalib_config_json"] == {}
     assert version.train_info.params["anomalib_config_json"] == ""  # as it was sent
+
+
+def test_weights_that_may_not_be_fetched_are_named_with_what_does_without(ready: Context) -> None:
+    offline = replace(ready, settings=replace(ready.settings, offline=True))
+    with pytest.raises(MissingWeights, match=r"fetch none itself.* or set pretrained_weights to None to start"):
+        queued(offline, "Anomalib_PatchCore")
 
 
 def test_the_only_concept_is_that_of_good_pictures_whatever_it_is_called(ctx: Context) -> None:

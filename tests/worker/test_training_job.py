@@ -289,7 +289,7 @@ def test_missing_weights_are_named_with_the_command_that_adds_them(labelled: Wor
     start_worker(WELL)
     details = labelled.ended(seq).details
     assert details.startswith("21118 MODEL_TRAINING_INVALID_PARAMS: timm/resnet50.a1_in1k")
-    assert "luthier weights" in details
+    assert "luthier weights" in details and "set pretrained_weights to None to start from random weights" in details
 
 
 def test_bad_F12_a_dataset_version_that_was_deleted(labelled: World, start_worker: Start) -> None:
