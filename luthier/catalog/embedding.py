@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from luthier.catalog.plan import EmbeddingPlan
+from luthier.catalog import translation
+from luthier.catalog.plan import EmbeddingPlan, ImagePlan
 from luthier.catalog.translation import stepwise_plan
 
 Values = Mapping[str, Any]
@@ -17,8 +18,18 @@ def classifier_plan(values: Values) -> EmbeddingPlan:
 
 def angular_plan(values: Values) -> EmbeddingPlan:
     """Additive angular margin (Deng et al. 2019): exactly one concept per picture."""
+    return _with_margin(stepwise_plan({**values, "logreg": 0}), values)
+
+
+def own_plan(values: Values) -> EmbeddingPlan:
+    """The same of Luthier's own template, trained as its classifiers are."""
+    exclusive = {"concepts_mutually_exclusive": True, "label_smoothing": 0.0}
+    return _with_margin(translation.own_plan({**values, **exclusive}), values)
+
+
+def _with_margin(plan: ImagePlan, values: Values) -> EmbeddingPlan:
     return EmbeddingPlan(
-        **asdict(stepwise_plan({**values, "logreg": 0})),
+        **asdict(plan),
         embedding_size=values["embeddings_size"],
         margin=values["angular_margin"],
         scale=values["angular_scale"],

@@ -341,3 +341,21 @@ def color_jitter(default: float) -> Range:
 def mosaic_probability(default: float) -> Range:
     text = "Share of training pictures that are put together from parts of four"
     return Range(name="mosaic_probability", default=default, min=0, max=1, description=text)
+
+
+# -- embedders -------------------------------------------------------------------------------------------------------
+
+
+def angular_scale(default: float) -> Range:
+    text = "Radius of the sphere that the loss puts embeddings on"
+    return Range(name="angular_scale", default=default, min=16, max=128, step=16, description=text)
+
+
+def angular_margin(default: float) -> Range:
+    text = "Angle in radians that the loss keeps between concepts"
+    return Range(name="angular_margin", default=default, min=0.1, max=0.9, description=text)
+
+
+def embeddings_size(default: int) -> Number:
+    text = "Length of the vector that stands for a picture"
+    return Number(name="embeddings_size", default=default, min=2, max=8192, whole=True, description=text)

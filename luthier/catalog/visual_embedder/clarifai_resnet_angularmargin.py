@@ -1,7 +1,6 @@
 """ResNet-101 with an additive angular margin (ArcFace, Deng et al. 2019)."""
 
 from luthier.catalog import cost, embedding, translation, vocabulary
-from luthier.catalog.hyperparameters import Number, Range
 from luthier.catalog.template import Template
 
 TEMPLATE = Template(
@@ -24,29 +23,9 @@ TEMPLATE = Template(
         vocabulary.num_epochs(65, most=200),
         vocabulary.per_item_lrate(7.8125e-05),
         vocabulary.num_items_per_epoch(),
-        Range(
-            name="angular_scale",
-            default=64,
-            min=16,
-            max=128,
-            step=16,
-            description="Radius of the sphere that the loss puts embeddings on",
-        ),
-        Range(
-            name="angular_margin",
-            default=0.5,
-            min=0.1,
-            max=0.9,
-            description="Angle in radians that the loss keeps between concepts",
-        ),
-        Number(
-            name="embeddings_size",
-            default=512,
-            min=2,
-            max=8192,
-            whole=True,
-            description="Length of the vector that stands for a picture",
-        ),
+        vocabulary.angular_scale(64),
+        vocabulary.angular_margin(0.5),
+        vocabulary.embeddings_size(512),
         vocabulary.pretrained_weights("imagenet"),
     ),
 )
