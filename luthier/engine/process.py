@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ from luthier.engine.devices import out_of_memory
 from luthier.engine.journal import Journal
 from luthier.engine.loading import TooManyInvalid
 from luthier.engine.watchdog import Watchdog
-from luthier.errors import DiskFull, JobConflict, LuthierError, TrainingFailed
+from luthier.errors import DiskFull, JobConflict, LuthierError, TrainingFailed, shown
 from luthier.runs.events import Failed, Stopped
 from luthier.runs.run import RunFolder
 
@@ -111,11 +112,11 @@ def _do(run: RunFolder, work: Work, born: float, *, echo: bool) -> int:
     except Exception as error:
         if not isinstance(error, LuthierError):
             journal.log(traceback.format_exc())
-        journal.event(failure(error))
+        journal.event(failure(error, run))
         return 1
 
 
-def failure(error: Exception) -> Failed:
+def failure(error: Exception, run: RunFolder) -> Failed:
     """The event for an error: cause, remedy, and whether another attempt may help."""
     if isinstance(error, LuthierError):
         invalid = error.invalid if isinstance(error, TooManyInvalid) else []
@@ -129,9 +130,17 @@ def failure(error: Exception) -> Failed:
         details = f"out of memory: {error}. Give a smaller batch_size, image_size or max_tokens (model_max_length)"
         return Failed(TrainingFailed.code, reason, details, retryable=True)
     if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):  # torch's batch normalisation
-        details = "batch normalisation has nothing to compare in a single small example; give a larger batch_size"
-        return Failed(TrainingFailed.code, reason, f"{details} or image_size")
+        return Failed(TrainingFailed.code, reason, _nothing_to_compare(run.spec().plan))
     return Failed(TrainingFailed.code, reason, f"{type(error).__name__}: {error}; the log has the traceback")
+
+
+def _nothing_to_compare(plan: dict[str, Any]) -> str:
+    """For a single example whose maps have become a single place each, as torch refuses to normalise it."""
+    asked = plan["batch_size"]
+    found = f"batch_size is {asked}" + (f", image_size is {shown(plan['image_size'])}" if "image_size" in plan else "")
+    larger = "" if asked == 1 else " and more than one input to train on"
+    advice = f"give a batch_size of 2 or more{larger}, or a larger image_size"
+    return f"batch normalisation has nothing to compare a single small example with: {found}; {advice}"
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from luthier.engine import backbones, checkpoint, feature_cache, loading, optim,
 from luthier.engine.devices import Device, choose
 from luthier.engine.feature_cache import FeatureCache
 from luthier.engine.optimizers import Optimizer
-from luthier.engine.recipe import Batch, Recipe, WeighsConcepts, recipe_for
+from luthier.engine.recipe import Batch, Recipe, WeighsConcepts, examples_in, recipe_for
 from luthier.errors import CorruptFile, TrainingFailed
 from luthier.runs.run import RunFolder, RunSpec
 
@@ -121,7 +121,10 @@ class Session:
         return self.steps_per_epoch * self.plan.epochs
 
     def steps(self) -> Iterator[list[Batch]]:
-        """The batches of each step of this epoch that is still to do; none where no example of it can be read."""
+        """The batches of each step of this epoch that is still to do; none where no example of it can be read.
+
+        A batch of one example beside larger ones is left out: batch normalisation needs two.
+        """
         done = self.progress.step - self.progress.epoch * self.steps_per_epoch
         chunks = loading.training_chunks(
             self.train_examples,
@@ -135,7 +138,15 @@ class Session:
         parts = [loading.evenly(chunk, self.batch_size) for chunk in chunks[done:]]
         batches = self.source("train").batches("train", [part for step in parts for part in step])
         for step in parts:
-            yield [batch for batch in itertools.islice(batches, len(step)) if batch is not None]
+            found = [batch for batch in itertools.islice(batches, len(step)) if batch is not None]
+            yield [batch for batch in found if sum(map(len, step)) == 1 or not self._has_shrunk(batch)]
+
+    def _has_shrunk(self, batch: Batch) -> bool:
+        """To one example, as others of it cannot be read or an odd rest was shared out."""
+        if self.batch_size == 1 or examples_in(self.recipe, batch) > 1:
+            return False
+        self.log(f"Step {self.progress.step + 1} does without a batch of which a single example is left.")
+        return True
 
     def source(self, split: str) -> loading.Data | FeatureCache:
         """Where the batches of a split come from: examples, or what a frozen backbone made of them."""

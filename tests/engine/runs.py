@@ -88,7 +88,7 @@ def train_here(run: RunFolder) -> list[Event]:
     try:
         train(run, journal, StopRequest(journal), time.monotonic())
     except Exception as error:
-        journal.event(failure(error))
+        journal.event(failure(error, run))
     return events_of(run)
 
 

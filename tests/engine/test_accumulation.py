@@ -100,8 +100,8 @@ def test_P12_after_five_halvings_it_fails_with_advice(
         assert event.details.endswith(f". {advice}")
 
 
-def test_out_of_memory_outside_of_steps_names_what_texts_have_too() -> None:
-    event = failure(torch.OutOfMemoryError("no room"))
+def test_out_of_memory_outside_of_steps_names_what_texts_have_too(tmp_path: Path) -> None:
+    event = failure(torch.OutOfMemoryError("no room"), RunFolder(tmp_path))
     assert event.retryable and event.details.endswith(
         "Give a smaller batch_size, image_size or max_tokens (model_max_length)"
     )

@@ -20,7 +20,7 @@ from luthier.errors import InvalidTrainingParams
 from luthier.runs.manifest import Example, Region
 from luthier.runs.prepare import prepare
 from luthier.runs.run import RunConcept, RunFolder, RunSpec
-from tests.engine.runs import failed, finished, spec_of, train_here
+from tests.engine.runs import finished, spec_of, train_here
 from tests.recipes.scenes import CONCEPTS, HEIGHT, WIDTH, examples
 
 TEMPLATES = [template for template in templates_of("visual-segmenter") if template.backbone_at is None]
@@ -48,13 +48,6 @@ def run_of(folder: Path, spec: RunSpec, found: list[Example]) -> RunFolder:
 
 def mask_of(region: dict[str, Any]) -> Any:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(region["mask"]))))
-
-
-def test_a_single_picture_that_is_too_small_for_batch_normalisation_says_what_to_set(tmp_path: Path) -> None:
-    tiny = next(template for template in TEMPLATES if template.id == "luthier_tiny_segmenter")
-    found = examples(tmp_path / "pictures", 4, splits=("train",), kind="mask")
-    run = run_of(tmp_path / "run", small_spec(tiny, image_size=(32, 32), batch_size=1), found)
-    assert "give a larger batch_size or image_size" in failed(train_here(run)).details
 
 
 def test_masks_are_as_large_as_the_picture_and_no_pixel_has_two_concepts(tmp_path: Path) -> None:
