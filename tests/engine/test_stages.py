@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from luthier.catalog.plan import EmbeddingPlan, Plan
+from luthier.catalog.plan import EmbeddingPlan, Plan, SegmentationPlan
 from luthier.engine import backbones, embedder
 from luthier.engine.heads import with_head
+from luthier.engine.segmentation import networks as segmenters
+from luthier.engine.small_networks import ResidualBlock
 from luthier.engine.stages import freeze, learning_stages, stages_of, training_mode
 
 TINY = "luthier/tiny_resnet"
@@ -121,6 +123,17 @@ def test_stochastic_depth_skips_blocks_in_training_alone() -> None:
     assert torch.equal(network(images), network(images))
     network.train()
     assert not torch.equal(network(images), network(images))
+
+
+def test_a_segmenters_blocks_are_skipped_the_more_often_the_later_they_are_computed() -> None:
+    wanted = SegmentationPlan(epochs=1, batch_size=2, learning_rate=0.1, stochastic_depth=0.7)
+    network = segmenters.build("luthier/tiny_segmenter", 2, wanted).eval()
+    computed: list[float] = []
+    for module in network.modules():
+        if isinstance(module, ResidualBlock):
+            module.register_forward_hook(lambda block, images, maps: computed.append(block.skipped))
+    network(torch.zeros(1, 3, 64, 96))
+    assert computed == pytest.approx([0.1 * place for place in range(8)])
 
 
 @pytest.mark.parametrize(("chance", "skipped"), [(0.0, False), (0.2, True)])

@@ -43,14 +43,15 @@ class TinySegmenter(Segmenter):
 
     def __init__(self, classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        down, up = (32, 32, 64, 128, 128), (8, 32, 64, 64, 128)  # channels at 1/2 to 1/32
+        down, up = (32, 32, 64, 128, 128), (128, 64, 64, 32, 8)  # channels at 1/2 to 1/32, and back to 1/2
+        back = down[-2::-1]
         self.stem = EdgeStem(24, 8)
         self.down = nn.ModuleList(ResidualBlock(fine, coarse, 2) for fine, coarse in pairwise(down))
-        self.across = nn.ModuleList(nn.Conv2d(one, other, 1) for one, other in zip(down[:-1], up[:-1], strict=True))
-        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(up))
-        self.up = nn.ModuleList(ResidualBlock(width, width, 1) for width in up[:-1])
+        self.across = nn.ModuleList(nn.Conv2d(one, other, 1) for one, other in zip(back, up[1:], strict=True))
+        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(up))
+        self.up = nn.ModuleList(ResidualBlock(width, width, 1) for width in up[1:])
         self.drop = nn.Dropout2d(dropout)
-        self.classifier = nn.Conv2d(up[0], classes + 1, 1)
+        self.classifier = nn.Conv2d(up[-1], classes + 1, 1)
 
     def get_classifier(self) -> nn.Module:
         return self.classifier
@@ -59,10 +60,10 @@ class TinySegmenter(Segmenter):
         maps = [self.stem(images)]
         for layer in self.down:
             maps.append(layer(maps[-1]))
-        x: Tensor = maps[-1]
-        for level in reversed(range(len(self.up))):
-            fine = self.across[level](maps[level])
-            x = self.up[level](fine + enlarged(self.narrow[level](x), fine.shape[2:]))
+        x: Tensor = maps.pop()
+        for across, narrow, up in zip(self.across, self.narrow, self.up, strict=True):
+            fine = across(maps.pop())
+            x = up(fine + enlarged(narrow(x), fine.shape[2:]))
         logits: Tensor = self.classifier(self.drop(x))
         return logits
 
