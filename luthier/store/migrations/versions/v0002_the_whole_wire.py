@@ -12,93 +12,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_table(
-        "input_urls",
-        sa.Column("input", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("app", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("url", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["app"], ["apps.seq"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["input"], ["inputs.seq"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("input"),
-    )
-    op.create_index("input_urls_by_hash", "input_urls", ["app", "hash"], unique=False)
-    op.create_table(
-        "asked_urls",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("kind", sa.String(length=8), nullable=False),
-        sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("details", sa.Text(), nullable=False),
-        sa.Column("blob", sa.String(length=64), nullable=False),
-        sa.Column("created_at", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("seq"),
-        sqlite_autoincrement=True,
-    )
-    op.create_table(
-        "uploads",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("app", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("id", sa.String(length=128), nullable=False),
-        sa.Column("content_name", sa.Text(), nullable=False),
-        sa.Column("content_length", sa.BigInteger(), nullable=False),
-        sa.Column("received", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("details", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.Float(), nullable=False),
-        sa.Column("modified_at", sa.Float(), nullable=False),
-        sa.Column("expires_at", sa.Float(), nullable=False),
-        sa.ForeignKeyConstraint(["app"], ["apps.seq"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("seq"),
-        sa.UniqueConstraint("app", "id"),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("uploads_by_expiry", "uploads", ["status", "expires_at"], unique=False)
-    op.create_table(
-        "upload_parts",
-        sa.Column("upload", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("range_start", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("length", sa.BigInteger(), nullable=False),
-        sa.Column("sha", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(["upload"], ["uploads.seq"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("upload", "range_start"),
-    )
-    op.create_table(
-        "imports",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("app", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("id", sa.String(length=128), nullable=False),
-        sa.Column("input_job", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("upload", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("request", sa.Text(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("details", sa.Text(), nullable=False),
-        sa.Column("total", sa.Integer(), nullable=False),
-        sa.Column("made", sa.Integer(), nullable=False),
-        sa.Column("present", sa.Integer(), nullable=False),
-        sa.Column("rejected", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.Float(), nullable=False),
-        sa.Column("modified_at", sa.Float(), nullable=False),
-        sa.ForeignKeyConstraint(["app"], ["apps.seq"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["input_job"], ["input_jobs.seq"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["upload"], ["uploads.seq"], ondelete="SET NULL"),
-        sa.PrimaryKeyConstraint("seq"),
-        sa.UniqueConstraint("app", "id"),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("ix_imports_input_job", "imports", ["input_job"], unique=False)
-    op.create_index("ix_imports_upload", "imports", ["upload"], unique=False)
-    op.create_table(
-        "import_items",
-        sa.Column("import_job", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("input_id", sa.String(length=128), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("details", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["import_job"], ["imports.seq"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("import_job", "number"),
-    )
+    _urls()
+    _uploads()
+    _imports()
     _dataset_exports()
     _regions()
     op.add_column("dataset_versions", sa.Column("annotation_filter", sa.Text(), nullable=True))
@@ -135,6 +51,102 @@ def downgrade() -> None:
     op.drop_table("asked_urls")
     op.drop_index("input_urls_by_hash", table_name="input_urls")
     op.drop_table("input_urls")
+
+
+def _urls() -> None:
+    op.create_table(
+        "input_urls",
+        sa.Column("input", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("app", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["app"], ["apps.seq"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["input"], ["inputs.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("input"),
+    )
+    op.create_index("input_urls_by_hash", "input_urls", ["app", "hash"], unique=False)
+    op.create_table(
+        "asked_urls",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
+    )
+
+
+def _uploads() -> None:
+    op.create_table(
+        "uploads",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("app", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("id", sa.String(length=128), nullable=False),
+        sa.Column("content_name", sa.Text(), nullable=False),
+        sa.Column("content_length", sa.BigInteger(), nullable=False),
+        sa.Column("received", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("modified_at", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["app"], ["apps.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("app", "id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("uploads_by_expiry", "uploads", ["status", "expires_at"], unique=False)
+    op.create_table(
+        "upload_parts",
+        sa.Column("upload", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("range_start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("length", sa.BigInteger(), nullable=False),
+        sa.Column("sha", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["upload"], ["uploads.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("upload", "range_start"),
+    )
+
+
+def _imports() -> None:
+    op.create_table(
+        "imports",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("app", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("id", sa.String(length=128), nullable=False),
+        sa.Column("input_job", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("upload", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("made", sa.Integer(), nullable=False),
+        sa.Column("present", sa.Integer(), nullable=False),
+        sa.Column("rejected", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("modified_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["app"], ["apps.seq"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["input_job"], ["input_jobs.seq"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["upload"], ["uploads.seq"], ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("app", "id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_imports_input_job", "imports", ["input_job"], unique=False)
+    op.create_index("ix_imports_upload", "imports", ["upload"], unique=False)
+    op.create_table(
+        "import_items",
+        sa.Column("import_job", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("input_id", sa.String(length=128), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["import_job"], ["imports.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("import_job", "number"),
+    )
 
 
 def _dataset_exports() -> None:
