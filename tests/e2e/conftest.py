@@ -17,8 +17,6 @@ from tests.conftest import free_port
 
 START_SECONDS = 60
 DATABASES = ("sqlite", "postgresql")  # whatever clients see, they see it on both
-# on PostgreSQL with --chaos alone: each takes a minute or more
-LONG = ("test_guides", "test_kills", "test_sdk", "test_sdk_urls", "test_same_data")
 # what models learn does not depend on the database
 ON_ONE_DATABASE = pytest.mark.parametrize("server", DATABASES[:1], indirect=True)
 
@@ -26,7 +24,7 @@ ON_ONE_DATABASE = pytest.mark.parametrize("server", DATABASES[:1], indirect=True
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--chaos"):
         return
-    later = [item for item in items if item.path.stem in LONG and "postgresql" in item.name]
+    later = [item for item in items if item.get_closest_marker("long") and "postgresql" in item.name]
     config.hook.pytest_deselected(items=later)
     items[:] = [item for item in items if item not in later]
 

@@ -15,6 +15,8 @@ from tests.conftest import png
 from tests.e2e.client import Client, curl
 from tests.e2e.conftest import Server
 
+pytestmark = pytest.mark.long
+
 SNIPPETS = Path(__file__).parent / "snippets"
 APP = "guides"
 

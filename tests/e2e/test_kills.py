@@ -14,6 +14,8 @@ import pytest
 from tests.e2e.client import Client, until
 from tests.e2e.conftest import DATABASES, Server, on
 
+pytestmark = pytest.mark.long
+
 PARAMS = {"template": "luthier_tiny_resnet", "num_epochs": 16, "image_size": 32, "seed": 7}
 
 

@@ -28,6 +28,8 @@ from tests.conftest import png
 from tests.e2e.client import Client, curl, until
 from tests.e2e.conftest import Server
 
+pytestmark = pytest.mark.long
+
 SCRIPT = Path(__file__).parent / "snippets" / "sdk_same_data.py"
 WIDTH, HEIGHT = 60, 40
 PACKAGES = [  # in the manner of a distribution's package descriptions

@@ -6,7 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Server
+
+pytestmark = pytest.mark.long
 
 SCRIPT = Path(__file__).parent / "snippets" / "sdk_flow.py"
 

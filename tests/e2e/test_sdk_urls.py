@@ -14,6 +14,8 @@ from tests.rpcs.pictures import picture
 from tests.worker.web import Server as Web
 from tests.worker.web import answer, by_path, redirect
 
+pytestmark = pytest.mark.long
+
 SCRIPT = Path(__file__).parent / "snippets" / "sdk_urls.py"
 PICTURES = {name: picture("PNG", (12, 9), colour) for colour, name in enumerate(("one", "two", "three"))}
 TEXT = "naïve 日本\r\n".encode()
