@@ -6,6 +6,7 @@ renews the file's time; a file is moved aside, looked at again, and only then re
 
 import contextlib
 import fcntl
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from luthier.store.tables import dataset_exports, dataset_versions, inputs, mask
 GRACE_SECONDS = 3600.0
 TEMPORARY_SECONDS = 60.0  # an unfinished file that nobody has written to for so long has lost its writer
 ASIDE = ".gone-"
+LOCK = ".collecting"  # whoever collects holds it; changed whenever a blob is removed
 _ROWS = 500
 _BLOB = re.compile(rb'"blob": ?"([0-9a-f]{64})"')  # within JSON's strings quotes are escaped: it stands nowhere else
 
@@ -36,6 +38,14 @@ def collect(
     """
     with _alone(blobs) as alone:
         return _collect(database, blobs, manifests, time.time() - grace_seconds) if alone else 0
+
+
+def last_removal(blobs: Blobs) -> float:
+    """When the last blob was removed, in seconds since 1970, or not long after."""
+    try:
+        return (blobs.root / LOCK).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _collect(database: Database, blobs: Blobs, manifests: Iterable[Path], before: float) -> int:
@@ -97,7 +107,7 @@ def _leave_out_named(unnamed: set[str], manifest: Path) -> None:
 @contextlib.contextmanager
 def _alone(blobs: Blobs) -> Iterator[bool]:
     """False where another process collects already."""
-    with (blobs.root / ".collecting").open("ab") as file:
+    with (blobs.root / LOCK).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -118,6 +128,7 @@ def _remove(database: Database, blobs: Blobs, sha: str, before: float) -> bool:
     if wanted or not _age_ok(aside, before):
         aside.rename(path)
         return False
+    os.utime(blobs.root / LOCK)
     aside.unlink()
     return True
 

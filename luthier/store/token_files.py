@@ -12,12 +12,13 @@ HASH_BYTES, LONGEST_LINE = 32, 2**16
 WRITING_SECONDS = 3600.0  # at the most
 
 
-def forget(folder: Path, there: Callable[[str], bool]) -> int:
+def forget(folder: Path, there: Callable[[str], bool], since: float = 0.0) -> int:
     """Removes the files of which some text's bytes are not `there`, by their SHA-256, and what killed writers left.
 
-    Returns how many.
+    Files that have not changed `since` (seconds since 1970) are not read. Returns how many are gone.
     """
-    gone = [file for file in folder.glob("*.tokens") if not _all_there(file, there)]
+    asked = [file for file in folder.glob("*.tokens") if not _older(file, since)]
+    gone = [file for file in asked if not _all_there(file, there)]
     before = time.time() - WRITING_SECONDS
     gone += [file for file in folder.glob(".*.tmp") if _older(file, before)]
     for file in gone:
@@ -28,7 +29,7 @@ def forget(folder: Path, there: Callable[[str], bool]) -> int:
 def _older(file: Path, before: float) -> bool:
     try:
         return file.stat().st_mtime < before
-    except FileNotFoundError:  # it is whole now, and has its name
+    except FileNotFoundError:  # it has made way, or is whole now and has its name
         return False
 
 

@@ -10,12 +10,13 @@ KEY_BYTES, CHECK_BYTES, FLOAT_BYTES = 32, 4, 4
 AT_ONCE = 4096  # records
 
 
-def forget(folder: Path, there: Callable[[str], bool]) -> int:
+def forget(folder: Path, there: Callable[[str], bool], since: float = 0.0) -> int:
     """Removes the records of bytes that are not `there`, by their SHA-256; returns how many.
 
+    Files that have not changed `since` (seconds since 1970) are not read.
     What an engine appends meanwhile may be lost: it is computed again when it is needed.
     """
-    return sum(_forget(file, there) for file in folder.glob("*-*.vectors"))
+    return sum(_forget(file, there) for file in folder.glob("*-*.vectors") if file.stat().st_mtime >= since)
 
 
 def _forget(file: Path, there: Callable[[str], bool]) -> int:

@@ -20,11 +20,18 @@ from luthier.worker.snapshot_job import FREEZING
 
 GRACE_SECONDS = collection.GRACE_SECONDS
 JOBS_SECONDS = 24 * 3600.0  # ended jobs are kept so long, for people who look at what went on
+CLOCKS_SECONDS = 60.0  # by which those of disks and machines may differ
 _ROWS = 500
 
 
-def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> tuple[int, int]:
-    """Removes what has been without an owner for the grace time; returns how many (blobs, run folders)."""
+def tidy(
+    settings: Settings, database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS, since: float = 0.0
+) -> tuple[int, int]:
+    """Removes what has been without an owner for the grace time; returns how many (blobs, run folders).
+
+    `since`: when this was done before, in seconds since 1970. Tokens and vectors that are as they were then are not
+    read again, unless bytes that they may be made of were removed.
+    """
     with database.write() as connection:
         snapshots.drop_unneeded(connection)
     _forget_jobs(database)
@@ -34,9 +41,14 @@ def tidy(settings: Settings, database: Database, blobs: Blobs, grace_seconds: fl
     with database.write() as connection:
         asked_urls.remove_old(connection, time.time() - grace_seconds)
     collected = collection.collect(database, blobs, _manifests(settings, database), grace_seconds)
-    vector_files.forget(settings.vectors_folder, blobs.exists)
-    kept = blobs.exists if settings.token_cache_mb else lambda sha: False
-    token_files.forget(settings.tokens_folder, kept)
+    unread = since - CLOCKS_SECONDS
+    if collection.last_removal(blobs) >= unread:
+        unread = 0.0
+    vector_files.forget(settings.vectors_folder, blobs.exists, unread)
+    if settings.token_cache_mb:
+        token_files.forget(settings.tokens_folder, blobs.exists, unread)
+    else:
+        token_files.forget(settings.tokens_folder, lambda sha: False)
     return collected, runs
 
 

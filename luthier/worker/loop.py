@@ -222,9 +222,12 @@ class Worker:
                 log.exception("sweep")
 
     def _tidy(self) -> None:
+        since = 0.0
         while not self.draining.wait(TIDY_SECONDS):
             try:
-                removed = housekeeping.tidy(self.settings, self.database, self.blobs)
+                began = time.time()
+                removed = housekeeping.tidy(self.settings, self.database, self.blobs, since=since)
+                since = began
                 if any(removed):
                     log.info("removed %d files and %d run folders that nothing names", *removed)
             except Exception:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from luthier.runs.manifest import Example, example_from_line
-from luthier.store import jobs
+from luthier.store import collection, jobs
 from luthier.store.tables import dataset_inputs, inputs
 from luthier.store.tables import jobs as jobs_table
 from luthier.store.versions import Status
@@ -278,6 +278,22 @@ def test_tokens_go_with_the_texts_that_they_were_made_of(world: World) -> None:
     assert [file.exists() for file in files.values()] == [True, False]
     housekeeping.tidy(replace(world.settings, token_cache_mb=0), world.database, world.blobs)
     assert not files[here].exists()
+
+
+def test_tokens_and_vectors_are_read_again_only_where_something_may_have_gone(world: World) -> None:
+    gone, lock = bytes(32), world.blobs.root / collection.LOCK
+    tokens, vectors = world.settings.tokens_folder / "x.tokens", world.settings.vectors_folder / "x-1.vectors"
+    for file, data in ((tokens, bytes(32) + b'{"texts": 1, "fields": {}}\n' + gone), (vectors, gone + bytes(8))):
+        file.parent.mkdir()
+        file.write_bytes(data)
+        os.utime(file, (1000, 1000))
+    lock.touch()
+    os.utime(lock, (1000, 1000))
+    housekeeping.tidy(world.settings, world.database, world.blobs, since=5000)
+    assert tokens.exists() and vectors.stat().st_size == 40
+    world.blobs.put(b"nobody names it")
+    housekeeping.tidy(world.settings, world.database, world.blobs, grace_seconds=-10, since=5000)
+    assert not tokens.exists() and vectors.stat().st_size == 0
 
 
 def test_blobs_go_although_a_training_was_deleted_while_it_froze_its_data(world: World) -> None:
