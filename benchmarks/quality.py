@@ -248,6 +248,18 @@ LIKE_TRAINER = {
 }  # fmt: skip
 
 
+def frozen(seed: int) -> list[Row]:
+    """Ten epochs of the head alone beside one pass of the backbone over the same pictures, those that judge as well."""
+    groups, given = list(GROUPS), {**LIKE_TRAINER, "trainable_layers": "head", "num_epochs": 10}
+    with tempfile.TemporaryDirectory() as place:
+        pictures = Path(place) / "pictures"
+        examples = glyph_examples(pictures, seed, groups)
+        folder = Path(place) / "run"
+        _, ours = trained("visual-classifier", "luthier_resnet18", examples, groups, folder, seed, given=given)
+        beside = plain("one pass of ResNet-18", "one_pass", seed, "--pictures", str(pictures))
+    return [replace(ours, what="head on a frozen random ResNet-18, 10 epochs"), beside]
+
+
 def embedder(seed: int) -> list[Row]:
     """48 letters to learn from, 16 others to judge, each in 20 colourings: what training adds to a random network."""
     with tempfile.TemporaryDirectory() as place:
@@ -349,6 +361,7 @@ TASKS: dict[str, Callable[[int], list[Row]]] = {
     "coins": coins,
     "detector": detector,
     "embedder": embedder,
+    "frozen": frozen,
     "segmenter": segmenter,
     **{f"texts-{name}": partial(texts, name) for name in text_sets.SETS},
 }
