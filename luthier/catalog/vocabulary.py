@@ -33,6 +33,11 @@ def shorter_side(default: int = 256) -> Range:
     return Range(name="image_size", default=default, min=32, max=1024, step=16, description=text)
 
 
+def prediction_size(default: int) -> ArrayOfNumbers:
+    text = "Size of the pictures in prediction: one number is the shorter side, two are width and height"
+    return exact_or_shorter_side(default, text)
+
+
 def exact_or_shorter_side(default: int, text: str = "") -> ArrayOfNumbers:
     text = text or "Size of the pictures in pixels: one number is the shorter side, two are width and height"
     return ArrayOfNumbers(

@@ -40,8 +40,6 @@ TEMPLATE = Template(
         vocabulary.seed(),
         vocabulary.custom_config(CONFIG),
         vocabulary.num_gpus(),
-        vocabulary.exact_or_shorter_side(
-            320, "Size of the pictures in prediction: one number is the shorter side, two are width and height"
-        ),
+        vocabulary.prediction_size(320),
     ),
 )

@@ -36,8 +36,6 @@ TEMPLATE = Template(
         vocabulary.seed(),
         vocabulary.custom_config(CONFIG),
         vocabulary.num_gpus(),
-        vocabulary.exact_or_shorter_side(
-            520, "Size of the pictures in prediction: one number is the shorter side, two are width and height"
-        ),
+        vocabulary.prediction_size(520),
     ),
 )
