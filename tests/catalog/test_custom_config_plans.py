@@ -214,6 +214,7 @@ def test_the_network_and_what_it_starts_from(text: str, base: str, found: tuple[
         ("model = dict(bbox_head=dict(loss_cls=dict(alpha=0.5)))", "model.bbox_head.loss_cls means nothing to Luthier"),
         ("model = dict(backbone=dict(depth=51))", "model.backbone.depth is 51; give one of 18, 34, 50, 101, 152"),
         ("model = dict(backbone=dict(frozen_stages=0))", "backbone.frozen_stages is 0; give -1 for none"),
+        ("model = None", "model is missing here or in _base_; build upon one that has it"),
         ("model = dict(type='RetinaNet')", "model.type is 'RetinaNet'; give 'YOLOF'"),
         ("model = dict(bbox_head=dict(_delete_=True, type='YOLOFHead'))", "model.bbox_head.num_classes is missing"),
         ("model = dict(backbone=dict(init_cfg=dict(checkpoint='http://x/y')))",

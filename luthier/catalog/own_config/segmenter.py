@@ -47,7 +47,7 @@ def _resize(one: Section, fields: Fields) -> None:
 
 
 def _crop(one: Section, fields: Fields) -> None:
-    """The network sees pictures of the crop's size; what they show is as large as the scale before says."""
+    """What the network sees has the crop's shorter side; what it shows is as large as the scale before says."""
     high, wide = transforms.pair(one.take("crop_size"), one.at("crop_size"))
     one.only("cat_max_ratio", 0.75, 1.0)
     if "image_size" not in fields:

@@ -66,7 +66,7 @@ def opened(text: str, toolbox: str) -> tuple[OwnConfig, Section, Section]:
         scaling.only("enable", False)
     model = top.section("model")
     if model is None or "model" not in own.base:
-        refuse("model", "is not in _base_; build upon one that has it, or add one of _base_/models")
+        refuse("model", "is missing here or in _base_; build upon one that has it, or add one of _base_/models")
     return own, top, model
 
 
