@@ -1,12 +1,13 @@
 """What the plan functions of the embedders share: documented words -> fields of an EmbeddingPlan. Next: `plan`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from luthier.catalog import translation
 from luthier.catalog.plan import EmbeddingPlan, ImagePlan
 from luthier.catalog.translation import stepwise_plan
+from luthier.catalog.vocabulary import NO_WEIGHTS
 
 Values = Mapping[str, Any]
 
@@ -28,8 +29,17 @@ def own_plan(values: Values) -> EmbeddingPlan:
 
 
 def _with_margin(plan: ImagePlan, values: Values) -> EmbeddingPlan:
+    """From random weights hardly any network starts to learn under a whole margin: it grows over half of the epochs."""
+    growing = plan.epochs // 2 if values["pretrained_weights"] == NO_WEIGHTS else 0
+    if growing:
+        note = (
+            f"pretrained_weights is None: the margin grows from 0 to angular_margin {values['angular_margin']:g} over "
+            f"the first {growing} epochs, as a network from random weights hardly learns under the whole of it"
+        )
+        plan = replace(plan, notes=(*plan.notes, note))
     return EmbeddingPlan(
         **asdict(plan),
+        margin_epochs=growing,
         embedding_size=values["embeddings_size"],
         margin=values["angular_margin"],
         scale=values["angular_scale"],

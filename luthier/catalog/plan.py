@@ -137,6 +137,7 @@ class EmbeddingPlan(ImagePlan):
 
     embedding_size: int = 0  # length of the vector; 0: that of the backbone's features
     margin: float = 0.0  # angle in radians between concepts; 0: the head of a classifier
+    margin_epochs: int = 0  # over which the margin grows from 0; 0: it is whole from the start
     scale: float = 64.0  # of the cosines, where there is a margin
     metrics: ClassVar[tuple[str, ...]] = ("recall_at_1", "recall_at_5", "map_at_r")
 

@@ -54,7 +54,8 @@ class Embedder(nn.Module):
         if plan.embedding_size:
             project.extend([nn.Linear(width, size, bias=False), VectorNorm(size)])
         self.head = nn.ModuleDict({"project": project, "concepts": nn.Linear(size, classes, bias=not plan.margin)})
-        self.margin, self.scale = plan.margin, plan.scale
+        self.angular = plan.margin > 0
+        self.margin, self.scale = plan.margin, plan.scale  # the margin of now: it may grow from epoch to epoch
 
     def get_classifier(self) -> nn.Module:
         return self.head
@@ -74,10 +75,10 @@ class Embedder(nn.Module):
     def logits(self, features: Tensor, targets: Tensor | None = None) -> Tensor:
         """(B, classes) of what the body gives for each picture.
 
-        With a margin: scaled cosines, those of `targets`, (B, classes), as if the angle were wider.
+        Of an angular head: scaled cosines, those of `targets`, (B, classes), as if the angle were wider.
         """
         concepts: Any = self.head["concepts"]
-        if not self.margin:
+        if not self.angular:
             plain: Tensor = concepts(self.head["project"](features))
             return plain
         vectors = self.vectors(features)

@@ -112,6 +112,14 @@ class WeighsConcepts(Protocol):
 
 
 @runtime_checkable
+class Paces(Protocol):
+    """A recipe whose loss is not the same in every epoch."""
+
+    def begin_epoch(self, network: nn.Module, epoch: int) -> None:
+        """Called before the first step of `epoch`, counted from 0, and where a training goes on within it."""
+
+
+@runtime_checkable
 class CountsExamples(Protocol):
     """A recipe whose batches hold another number of examples than the first dimension of their tensors says."""
 

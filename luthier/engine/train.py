@@ -20,7 +20,7 @@ from luthier.engine.forgetting import forgetting
 from luthier.engine.journal import Journal
 from luthier.engine.optim import rate_at, set_rate
 from luthier.engine.process import StopRequest, main
-from luthier.engine.recipe import Batch, Scores, Settles
+from luthier.engine.recipe import Batch, Paces, Scores, Settles
 from luthier.engine.session import Session, open_session, update_average
 from luthier.engine.stages import training_mode
 from luthier.errors import TrainingFailed
@@ -47,6 +47,8 @@ def fit(session: Session, stop: StopRequest) -> Iterator[Event]:
 
     while progress.epoch < plan.epochs and not gives_up(session):
         training_mode(session.network, plan, progress.epoch)
+        if isinstance(session.recipe, Paces):
+            session.recipe.begin_epoch(session.network, progress.epoch)
         epoch_began = step_began = time.monotonic()
         saving_before = session.timings.checkpoints
         value = math.nan

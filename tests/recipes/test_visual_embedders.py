@@ -1,5 +1,6 @@
 """Visual embedders: both heads learn 16 digits by heart; how retrieval is judged. Next: `test_every_template`."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from luthier.catalog.template import Template
 from luthier.engine import checkpoint
 from luthier.engine.embedder import Embedder, VectorNorm
 from luthier.engine.predict import Predictor
-from luthier.engine.recipe import recipe_for
+from luthier.engine.recipe import Paces, recipe_for
 from luthier.engine.retrieval import RetrievalJudge
 from luthier.runs.run import RunSpec
 from tests.engine.runs import Pictures, finished, make_run, spec_of, train_here
@@ -64,6 +65,23 @@ def test_angles_are_measured_in_float32_where_the_body_computes_in_bfloat16() ->
         vectors, logits = network.vectors(features), network.logits(features)
     ways = functional.normalize(network.head["concepts"].weight, dim=1)  # type: ignore[arg-type]
     torch.testing.assert_close(logits, network.scale * vectors @ ways.T, atol=1e-3, rtol=0)
+
+
+def test_the_margin_of_a_network_from_random_weights_grows_over_half_of_the_epochs() -> None:
+    template = find_template("visual-embedder", MARGIN)
+    assert template.plan_for(template.defaults()).margin_epochs == 0  # type: ignore[attr-defined]
+    plan = template.plan_for(template.checked({"pretrained_weights": "None", "num_epochs": 8}))
+    assert "the margin grows from 0 to angular_margin 0.5 over the first 4 epochs" in plan.notes[-1]
+
+    recipe = recipe_for(replace(small_spec(template), plan={**asdict(plan), "image_size": 32, "embedding_size": 16}))
+    assert isinstance(recipe, Paces)
+    network = recipe.build(pretrained=False).eval()
+    batch = recipe.collate([recipe.example_of(number) for number in range(4)])
+    losses = []
+    for epoch in (0, 2, 4, 7):
+        recipe.begin_epoch(network, epoch)
+        losses.append(recipe.loss(network, batch).item())
+    assert losses[0] < losses[1] < losses[2] == losses[3]
 
 
 @pytest.mark.parametrize("name", [MARGIN, "Clarifai_ResNext"])

@@ -1,7 +1,4 @@
-"""A small network with an angular margin (ArcFace, Deng et al. 2019): learns on a processor, needs no weights.
-
-The scale and the margin are small: under a margin of 0.5 at a scale of 64 a network from random weights hardly learns.
-"""
+"""A small network with an angular margin (ArcFace, Deng et al. 2019): learns on a processor, needs no weights."""
 
 from luthier.catalog import cost, embedding, vocabulary
 from luthier.catalog.template import Template

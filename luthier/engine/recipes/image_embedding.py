@@ -57,6 +57,10 @@ class ImageEmbedding:
     def weigh(self, positives: Mapping[str, int], examples: int) -> None:
         self.pictures.weigh(positives, examples)
 
+    def begin_epoch(self, network: nn.Module, epoch: int) -> None:
+        share = min(1.0, epoch / self.plan.margin_epochs) if self.plan.margin_epochs else 1.0
+        _embedder(network).margin = self.plan.margin * share
+
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         targets = batch["targets"]
         logits = _embedder(network).logits(self._features(network, batch), targets).float()
