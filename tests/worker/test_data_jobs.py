@@ -296,6 +296,25 @@ def test_tokens_and_vectors_are_read_again_only_where_something_may_have_gone(wo
     assert not tokens.exists() and vectors.stat().st_size == 0
 
 
+def test_a_worker_knows_when_it_tidied_up_before(
+    world: World, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def tidy(*_: object, since: float) -> tuple[int, int]:
+        asked.append(since)
+        if len(asked) == 2:
+            raise OSError("a disk that is gone for a moment")
+        return 0, 0
+
+    began = time.time()
+    monkeypatch.setattr("luthier.worker.loop.TIDY_SECONDS", 0.05)
+    monkeypatch.setattr(housekeeping, "tidy", tidy)
+    start_worker()
+    world.until(lambda: len(asked) > 3, 10)
+    assert asked[0] == 0.0 and began <= asked[1] == asked[2] < asked[3]  # what failed does not count
+
+
 def test_blobs_go_although_a_training_was_deleted_while_it_froze_its_data(world: World) -> None:
     from luthier.store import snapshots, versions
 
