@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py detector --seeds 3
 
-Texts are those that a Debian machine has. Pictures that judge show glyphs that no training picture shows.
+Texts are those that a Debian machine has. Scenes that judge show glyphs that no training picture shows.
 Next: `pictures`, which draws them, `plain_recipes`, `text_classifiers`.
 """
 
@@ -201,17 +201,17 @@ def coin_examples(folder: Path, seed: int, side: int = 128) -> list[Example]:
 # -- classifier and embedder -------------------------------------------------------------------------------------------
 
 
-def glyph_examples(folder: Path, seed: int, groups: Sequence[str], each: int = 164) -> list[Example]:
-    """Coloured glyphs on gradients; every fourth glyph of a group is for judging only."""
-    folder.mkdir(parents=True, exist_ok=True)
+def glyph_examples(folder: Path, seed: int, *, unseen: bool, each: int = 164) -> list[Example]:
+    """Coloured glyphs on gradients, a fourth of the pictures for judging: of the same glyphs, or of `unseen` ones."""
+    folder.mkdir(parents=True)
     generator = np.random.default_rng(seed)
     examples = []
-    for group in groups:
+    for group in GROUPS:
+        learnt, others = glyphs(group, unseen=False), glyphs(group, unseen=True)
         for number in range(each):
-            unseen = number % 4 == 3
-            choice = glyphs(group, unseen)
+            split = "test" if number % 4 == 3 else "train"
+            choice = (others if split == "test" else learnt) if unseen else (*learnt, *others)
             pixels = glyph_picture(choice, generator)
-            split = "test" if unseen else "train"
             file = folder / f"{group}-{number}-{split}.png"
             save(pixels, file)
             examples.append(Example(file.stem, "", split, {group: 1}, path=str(file)))
@@ -232,13 +232,19 @@ def classifier(seed: int) -> list[Row]:
     groups = list(GROUPS)
     with tempfile.TemporaryDirectory() as place:
         pictures = Path(place) / "pictures"
-        examples = glyph_examples(pictures, seed, groups)
-        _, tiny = trained("visual-classifier", "luthier_tiny_resnet", examples, groups, Path(place) / "tiny", seed)
-        _, ours = trained(
-            "visual-classifier", "luthier_resnet18", examples, groups, Path(place) / "ours", seed, given=LIKE_TRAINER
-        )
+        examples = glyph_examples(pictures, seed, unseen=False)
+        others = glyph_examples(Path(place) / "others", seed, unseen=True)
+        learn = partial(trained, "visual-classifier", concepts=groups, seed=seed)
+        _, tiny = learn("luthier_tiny_resnet", examples, folder=Path(place) / "tiny")
+        _, unseen = learn("luthier_tiny_resnet", others, folder=Path(place) / "unseen")
+        _, ours = learn("luthier_resnet18", examples, folder=Path(place) / "ours", given=LIKE_TRAINER)
         beside = plain("ResNet-18 at 128, 15 epochs, by Trainer", "trainer", seed, "--pictures", str(pictures))
-    return [tiny, replace(ours, what="ResNet-18 at 128, 15 epochs, by Luthier"), beside]
+    return [
+        tiny,
+        replace(unseen, what="luthier_tiny_resnet, judged on glyphs not seen before"),
+        replace(ours, what="ResNet-18 at 128, 15 epochs, by Luthier"),
+        beside,
+    ]
 
 
 LIKE_TRAINER = {
@@ -253,7 +259,7 @@ def frozen(seed: int) -> list[Row]:
     groups, given = list(GROUPS), {**LIKE_TRAINER, "trainable_layers": "head", "num_epochs": 10}
     with tempfile.TemporaryDirectory() as place:
         pictures = Path(place) / "pictures"
-        examples = glyph_examples(pictures, seed, groups)
+        examples = glyph_examples(pictures, seed, unseen=False)
         folder = Path(place) / "run"
         _, ours = trained("visual-classifier", "luthier_resnet18", examples, groups, folder, seed, given=given)
         beside = plain("one pass of ResNet-18", "one_pass", seed, "--pictures", str(pictures))
