@@ -19,28 +19,33 @@ def classifier_plan(values: Values) -> EmbeddingPlan:
 
 def angular_plan(values: Values) -> EmbeddingPlan:
     """Additive angular margin (Deng et al. 2019): exactly one concept per picture."""
-    return _with_margin(stepwise_plan({**values, "logreg": 0}), values)
+    plan = stepwise_plan({**values, "logreg": 0})
+    if values["pretrained_weights"] != NO_WEIGHTS:
+        return _with_margin(plan, values, margin_epochs=0)
+    epochs = _growing_epochs(plan)
+    note = (
+        f"pretrained_weights is None: the margin grows from 0 to angular_margin {values['angular_margin']:g} over the "
+        f"first {epochs} epochs, as a network from random weights hardly learns under the whole of it"
+    )
+    return _with_margin(replace(plan, notes=(*plan.notes, note)), values, epochs)
 
 
 def own_plan(values: Values) -> EmbeddingPlan:
-    """The same of Luthier's own template, trained as its classifiers are."""
+    """The same of Luthier's own template, which starts at random and is trained as its classifiers are."""
     exclusive = {"concepts_mutually_exclusive": True, "label_smoothing": 0.0}
-    return _with_margin(translation.own_plan({**values, **exclusive}), values)
+    plan = translation.own_plan({**values, **exclusive})
+    return _with_margin(plan, values, _growing_epochs(plan))
 
 
-def _with_margin(plan: ImagePlan, values: Values) -> EmbeddingPlan:
-    """From random weights hardly any network starts to learn under a whole margin: it grows over half of the epochs."""
-    growing = plan.epochs // 2 if values["pretrained_weights"] == NO_WEIGHTS else 0
-    if growing:
-        note = (
-            f"pretrained_weights is None: the margin grows from 0 to angular_margin {values['angular_margin']:g} over "
-            f"the first {growing} epochs, as a network from random weights hardly learns under the whole of it"
-        )
-        plan = replace(plan, notes=(*plan.notes, note))
+def _growing_epochs(plan: ImagePlan) -> int:
+    return max(1, plan.epochs // 2)
+
+
+def _with_margin(plan: ImagePlan, values: Values, margin_epochs: int) -> EmbeddingPlan:
     return EmbeddingPlan(
         **asdict(plan),
-        margin_epochs=growing,
         embedding_size=values["embeddings_size"],
         margin=values["angular_margin"],
+        margin_epochs=margin_epochs,
         scale=values["angular_scale"],
     )

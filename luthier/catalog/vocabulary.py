@@ -357,7 +357,7 @@ def angular_scale(default: float) -> Range:
 
 
 def angular_margin(default: float) -> Range:
-    text = "Angle in radians that the loss keeps between concepts"
+    text = "Angle in radians that the loss keeps between concepts; from random weights it grows over half of the epochs"
     return Range(name="angular_margin", default=default, min=0.1, max=0.9, description=text)
 
 
