@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -12,12 +13,10 @@ from luthier.runs.cores import available_threads
 
 def findings() -> dict[str, Any]:
     """`bf16`: whether trainings here run in bfloat16, which takes hardware that multiplies it natively."""
-    import timm
-
     devices = list(_devices())
     return {
         "torch": torch.__version__,
-        "timm": timm.__version__,
+        "timm": metadata.version("timm"),  # importing it takes seconds
         "python": sys.version.split()[0],
         "devices": devices,
         "default_device": devices[-1]["id"],

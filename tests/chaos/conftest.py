@@ -16,7 +16,7 @@ def full(pytestconfig: pytest.Config) -> bool:
 @pytest.fixture(scope="package", params=["sqlite", "postgresql"])
 def apart(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     root = tmp_path_factory.mktemp(f"chaos-{request.param}")
-    settings = {"warm_start": "0", "training_threads": "1", "disk_reserve_mb": "1"}
+    settings = {"training_threads": "1", "disk_reserve_mb": "1"}
     if request.param == "sqlite":
         with Apart(new_server(root, **settings)) as made:
             yield made

@@ -103,6 +103,7 @@ def new_server(root: Path, **settings: str) -> Server:
         "LUTHIER_GRPC_ADDRESS": f"127.0.0.1:{ports[1]}",
         "LUTHIER_GRPC_TLS_ADDRESS": f"127.0.0.1:{ports[2]}",
         "LUTHIER_OFFLINE": "1",
+        "LUTHIER_WARM_START": "0",  # one trainer more for each server, which most tests never ask for
         **{f"LUTHIER_{key.upper()}": value for key, value in settings.items()},
     }
     addresses = [f"127.0.0.1:{port}" for port in ports]

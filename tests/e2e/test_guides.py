@@ -32,7 +32,7 @@ def client(server: Server) -> Client:
         ("outdoors23", load_sample_image("china.jpg")),
     ):
         rng = np.random.default_rng(0)
-        for number in range(14):
+        for number in range(4):
             top, left = rng.integers(0, 427 - 200), rng.integers(0, 640 - 200)
             inputs.append((f"{concept}-{number}", concept, png(photo[top : top + 200, left : left + 200])))
     client.upload(inputs)

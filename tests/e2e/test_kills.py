@@ -22,7 +22,7 @@ PARAMS = {"template": "luthier_tiny_resnet", "num_epochs": 16, "image_size": 32,
 @pytest.fixture(scope="module", params=DATABASES)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp(f"kills on {request.param}")
-    yield from on(request.param, request, root, lease_seconds="5", training_threads="1")
+    yield from on(request.param, request, root, lease_seconds="5", training_threads="1", warm_start="1")
 
 
 @pytest.fixture(scope="module")
