@@ -397,8 +397,15 @@ def _say_finished(run: RunFolder, finished: Finished, out: Console) -> None:
     if finished.metrics:
         show.show_metrics(out, "Test split", finished.metrics)
     else:
-        out.print("There is no test split, so there are no test metrics.")
+        out.print(why_no_metrics(run.report(), METRICS[run.spec().model_type]))
     out.print(f"Run: {run.path}\nPredict: luthier predict --model {quote(str(run.path))} FILE…", markup=False)
+
+
+def why_no_metrics(report: dict[str, Any], names: Sequence[str]) -> str:
+    if report["judged_split"] != "test":
+        return "There is no test split, so there are no test metrics."
+    count, wanted = report["counts"]["examples"]["test"], ", ".join(names)
+    return f"The test split holds {count} examples, too few to compute any of {wanted}. Label more of each concept."
 
 
 def result(run: RunFolder, finished: Finished) -> dict[str, Any]:

@@ -349,3 +349,15 @@ def test_what_is_rejected_is_listed_with_its_reason_and_not_counted(
     assert "notes.txt: it is not a folder of a class" in answer.stdout
     total = next(line.split() for line in answer.stdout.splitlines() if line.startswith("all "))
     assert sum(map(int, total[1:])) == 60
+
+
+def test_a_test_split_that_no_metric_can_be_computed_of_is_not_called_missing(
+    digit_folder: Callable[[int], Path], tmp_path: Path
+) -> None:
+    """An embedder is judged by how near two pictures of a concept lie: here each has one."""
+    arguments = ["--data", str(digit_folder(60)), "--out", "run", "--set", "num_epochs=1", "--threads", "1"]
+    answer = luthier("train", "--template", "luthier_tiny_embedder", *arguments)
+    assert answer.returncode == 0, answer.stderr
+    told = " ".join(answer.stdout.split())
+    assert "examples, too few to compute any of recall_at_1" in told
+    assert "no test split" not in told
