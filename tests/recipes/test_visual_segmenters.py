@@ -32,7 +32,7 @@ FAST = {
 
 LEARNS = {  # what differs from FAST
     "luthier_tiny_segmenter": {"epochs": 45},
-    "MMSegmentation_SegFormer": {"epochs": 60, "dropout": 0.0, "learning_rate": 3e-3},
+    "MMSegmentation_SegFormer": {"batch_size": 4, "epochs": 36, "dropout": 0.0, "learning_rate": 4e-3},
 }
 
 
