@@ -93,7 +93,7 @@ def test_a_second_training_computes_no_vector_again(
         return predict(self, network, batch)
 
     monkeypatch.setattr(TextEmbedding, "predict", counted)
-    spec = small_spec(weights_dir, vectors_folder=str(tmp_path / "vectors"))
+    spec = small_spec(weights_dir, {"num_epochs": 2}, vectors_folder=str(tmp_path / "vectors"))
     splits = ("train", "train", "train", "val", "test")
     finished(train_here(made(tmp_path / "first", spec, weights_dir, splits)))
     assert sum(embedded) == 15 + 1  # and the made-up one that tells how long a vector is
@@ -117,7 +117,7 @@ def test_goes_on_where_it_was_cut_with_the_same_bytes(weights_dir: Path, tmp_pat
 
 
 def test_goes_on_from_a_trained_head_with_concepts_added_and_reordered(weights_dir: Path, tmp_path: Path) -> None:
-    run = made(tmp_path / "run", small_spec(weights_dir), weights_dir)
+    run = made(tmp_path / "run", small_spec(weights_dir, {"num_epochs": 20}), weights_dir)
     finished(train_here(run))
     spec = small_spec(weights_dir, {"num_epochs": 1, "learning_rate": 1e-5}, weights_folder="/nowhere")
     concepts = (spec.concepts[2], spec.concepts[0], replace(spec.concepts[1], id="new"), spec.concepts[1])
@@ -129,7 +129,9 @@ def test_goes_on_from_a_trained_head_with_concepts_added_and_reordered(weights_d
 
 
 def test_independent_concepts_get_a_sigmoid_each(weights_dir: Path, tmp_path: Path) -> None:
-    spec = small_spec(weights_dir, {"concepts_mutually_exclusive": False, "enrich_dataset": "Automatic"})
+    spec = small_spec(
+        weights_dir, {"num_epochs": 20, "concepts_mutually_exclusive": False, "enrich_dataset": "Automatic"}
+    )
     run = made(tmp_path / "run", spec, weights_dir)
     finished(train_here(run))
     (answer,) = Predictor(run, run.checkpoints / "best").answer("text", [b"chess for two"])
