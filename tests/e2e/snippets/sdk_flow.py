@@ -19,7 +19,7 @@ model = app.create_model(model_id="reader", model_type_id="visual-classifier")
 templates = model.list_training_templates()
 params = model.get_params(template="luthier_tiny_resnet", save_to="params.yaml")
 concepts = sorted(concept.id for concept in app.list_concepts())
-model.update_params(dataset_id="digits", concepts=concepts, num_epochs=12)
+model.update_params(dataset_id="digits", concepts=concepts, num_epochs=12, image_size=32)
 version_id = model.train()
 deadline = time.time() + 240
 while True:
