@@ -202,7 +202,10 @@ def coin_examples(folder: Path, seed: int, side: int = 128) -> list[Example]:
 
 
 def glyph_examples(folder: Path, seed: int, *, unseen: bool, each: int = 164) -> list[Example]:
-    """Coloured glyphs on gradients, a fourth of the pictures for judging: of the same glyphs, or of `unseen` ones."""
+    """Coloured glyphs on gradients, a fourth of the pictures for judging.
+
+    Of the same twelve glyphs in each group, or of all of a group's glyphs, and of `unseen` ones for judging.
+    """
     folder.mkdir(parents=True)
     generator = np.random.default_rng(seed)
     examples = []
@@ -210,7 +213,7 @@ def glyph_examples(folder: Path, seed: int, *, unseen: bool, each: int = 164) ->
         learnt, others = glyphs(group, unseen=False), glyphs(group, unseen=True)
         for number in range(each):
             split = "test" if number % 4 == 3 else "train"
-            choice = (others if split == "test" else learnt) if unseen else (*learnt, *others)
+            choice = (others if split == "test" else learnt) if unseen else learnt[:: len(learnt) // 12][:12]
             pixels = glyph_picture(choice, generator)
             file = folder / f"{group}-{number}-{split}.png"
             save(pixels, file)
@@ -250,7 +253,7 @@ def classifier(seed: int) -> list[Row]:
 LIKE_TRAINER = {
     "pretrained_weights": "None", "image_size": 128, "num_epochs": 15, "batch_size": 32, "learning_rate": 0.001,
     "weight_decay": 0.0, "label_smoothing": 0.0, "flip_probability": 0.0, "crop_scale_min": 1.0,
-    "schedule": "linear", "warmup_iters": 0,
+    "schedule": "linear", "warmup_iters": 0, "clip_gradient_norm": 1.0,
 }  # fmt: skip
 
 
