@@ -61,7 +61,10 @@ class EdgeStem(nn.Module):
 
 
 class TinyResNet(nn.Module):
-    """Images (B, 3, S, S), S of at least 16, to logits (B, classes). 0.3 million parameters, 8x downsampling."""
+    """Images (B, 3, S, S), S of at least 16, to logits (B, classes). 0.3 million parameters, 8x downsampling.
+
+    The head is given the mean and the maximum of each map: what fills a part of the picture is not lost in the mean.
+    """
 
     ends_of_stages = ("stem", "stage1", "stage2", "stage3")
 
@@ -71,14 +74,15 @@ class TinyResNet(nn.Module):
         self.stage1 = ResidualBlock(32, 32, 1)
         self.stage2 = ResidualBlock(32, 64, 2)
         self.stage3 = ResidualBlock(64, 128, 2)
-        self.head = nn.Linear(128, classes)
+        self.head = nn.Linear(2 * 128, classes)
 
     def get_classifier(self) -> nn.Linear:
         return self.head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self.stage3(self.stage2(self.stage1(self.stem(x))))
-        return cast(torch.Tensor, self.head(features.mean((2, 3))))
+        maps: torch.Tensor = self.stage3(self.stage2(self.stage1(self.stem(x))))
+        features = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)
+        return cast(torch.Tensor, self.head(features))
 
 
 class Cifar10Cnn(nn.Module):
