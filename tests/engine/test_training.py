@@ -27,7 +27,7 @@ SHORT = {"num_epochs": 2, "batch_size": 16}
 
 
 def test_tiny_resnet_learns_handwritten_digits(digits: Pictures, tmp_path: Path) -> None:
-    """All 1,797 digits, the template's own settings but for fewer epochs than the 12 of its default."""
+    """All 1,797 digits, the template's own settings but for fewer epochs."""
     run = make_run(tmp_path / "run", digits, spec_of("run", given={"num_epochs": 5}, estimated_seconds=30.0))
     events = train_here(run)
     assert finished(events).metrics["accuracy"] >= 0.97
@@ -49,7 +49,7 @@ def test_log_tells_a_person_what_was_read_and_done(digits: Pictures, tmp_path: P
     for line in (
         "Examples read, by concept and split:",
         "Plan: epochs 2, batch_size 16, learning_rate 0.003",
-        "48 training, 6 validation, 6 test examples; 308,",
+        "48 training, 6 validation, 6 test examples; 309,930 of",
         "on cpu",
         "in float32",
         "Epoch 1/2: train loss",
