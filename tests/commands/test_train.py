@@ -143,7 +143,7 @@ def test_interrupt_keeps_a_checkpoint_and_resume_ends_the_run(
     digit_folder: Callable[[int], Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "stopped"
-    arguments = [*QUICK, "--data", str(digit_folder(300)), "--out", str(out), "--set", "num_epochs=12"]
+    arguments = [*QUICK, "--data", str(digit_folder(300)), "--out", str(out), "--set", "num_epochs=24"]
     training = subprocess.Popen(
         [sys.executable, "-m", "luthier", "train", *arguments],
         stdout=subprocess.PIPE,

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from luthier.commands.command_line import run
+from luthier.data.writers import coco, voc, yolo
 from luthier.runs.manifest import read_manifest, region_to_row
 from tests.commands.test_train import QUICK, luthier
 from tests.data.layouts import picture
-from tests.recipes.scenes import HEIGHT, WIDTH, examples
+from tests.recipes.scenes import CONCEPTS, HEIGHT, WIDTH, examples, png, scene
 
 
 def test_train_reads_a_csv_of_pictures(digit_folder: Callable[[int], Path], tmp_path: Path) -> None:
@@ -106,3 +108,51 @@ def test_detectors_refuse_labels_of_whole_pictures(tmp_path: Path, capsys: pytes
         picture(tmp_path / "data" / name / "1.png")
     assert run(["train", "--template", "luthier_tiny_detector", "--data", str(tmp_path / "data")]) == 2
     assert "this template learns parts of pictures" in capsys.readouterr().err
+
+
+WRITERS = {"coco": coco.write, "yolo": yolo.write, "voc": voc.write}
+DETECTOR, SEGMENTER = "luthier_tiny_detector", "luthier_tiny_segmenter"
+
+
+def mask_pngs(folder: Path, count: int = 10) -> None:
+    generator = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    (folder / "classes.txt").write_text("\n".join(["background", *CONCEPTS]))
+    for number in range(count):
+        pixels, shapes = scene(generator)
+        numbers = np.zeros(pixels.shape[:2], dtype=np.uint8)
+        for concept, mask in shapes:
+            numbers[mask] = 1 + CONCEPTS.index(concept)
+        (folder / "images" / f"{number}.png").write_bytes(png(pixels))
+        (folder / "masks" / f"{number}.png").write_bytes(png(numbers))
+
+
+@pytest.mark.parametrize(
+    ("layout", "template", "metrics"),
+    [
+        ("coco", DETECTOR, {"map", "map50"}),
+        ("yolo", DETECTOR, {"map", "map50"}),
+        ("voc", DETECTOR, {"map", "map50"}),
+        ("coco", SEGMENTER, {"miou", "dice"}),
+        ("mask PNGs", SEGMENTER, {"miou", "dice"}),
+    ],
+)
+def test_boxes_and_masks_are_learnt_from_the_usual_layouts(
+    layout: str, template: str, metrics: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    if layout == "mask PNGs":
+        mask_pngs(data)
+    else:
+        kind = "box" if template == DETECTOR else "mask"
+        WRITERS[layout](data, examples(tmp_path / "pictures", 10, kind=kind, width=WIDTH, height=HEIGHT))
+    asked = ["--template", template, "--set", "num_epochs=1", "--set", "image_size=[64]", "--threads", "1", "--json"]
+    assert run(["train", *asked, "--data", str(data), "--out", str(tmp_path / "run")]) == 0
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {name for name, value in answer["metrics"].items() if 0 <= value <= 1} == metrics
+
+    some = next((data / "images").iterdir() if (data / "images").exists() else data.rglob("*.png"))
+    assert run(["predict", "--model", str(tmp_path / "run"), "--save", str(tmp_path / "drawn"), str(some)]) == 0
+    (drawn,) = (tmp_path / "drawn").iterdir()
+    assert Image.open(drawn).size == (WIDTH, HEIGHT)
