@@ -16,6 +16,8 @@ from tests.conftest import png
 from tests.e2e.client import Client, curl, until
 from tests.e2e.conftest import Server
 
+pytestmark = pytest.mark.long
+
 SCRIPT = Path(__file__).parent / "snippets" / "sdk_annotations.py"
 PICTURE = png(np.arange(96, dtype=np.uint8).reshape(8, 12))
 MASK = png((np.arange(96).reshape(8, 12) % 5 == 0).astype(np.uint8) * 255)

@@ -4,8 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.e2e import nodejs_client
 from tests.e2e.conftest import Server
+
+pytestmark = pytest.mark.long
 
 
 def test_nodejs_from_upload_to_prediction(server: Server, digit_folder: Callable[[int], Path], tmp_path: Path) -> None:

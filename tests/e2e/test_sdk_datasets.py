@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import png
 from tests.e2e.conftest import Server
 
+pytestmark = pytest.mark.long
+
 SCRIPT = Path(__file__).parent / "snippets" / "sdk_datasets.py"
 NOTE = 'Grüße, "Welt"\n=1+1'
 
