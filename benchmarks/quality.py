@@ -204,7 +204,7 @@ def coin_examples(folder: Path, seed: int, side: int = 128) -> list[Example]:
 def glyph_examples(folder: Path, seed: int, *, unseen: bool, each: int = 164) -> list[Example]:
     """Coloured glyphs on gradients, a fourth of the pictures for judging.
 
-    Of the same twelve glyphs in each group, or of all of a group's glyphs, and of `unseen` ones for judging.
+    All show twelve glyphs of their group; or, with `unseen`, those that judge every fourth glyph, the others the rest.
     """
     folder.mkdir(parents=True)
     generator = np.random.default_rng(seed)

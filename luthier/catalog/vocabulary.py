@@ -348,7 +348,7 @@ def mosaic_probability(default: float) -> Range:
     return Range(name="mosaic_probability", default=default, min=0, max=1, description=text)
 
 
-# -- embedders -------------------------------------------------------------------------------------------------------
+# -- embedders ---------------------------------------------------------------------------------------------------------
 
 
 def angular_scale(default: float) -> Range:

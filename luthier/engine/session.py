@@ -123,7 +123,7 @@ class Session:
     def steps(self) -> Iterator[list[Batch]]:
         """The batches of each step of this epoch that is still to do; none where no example of it can be read.
 
-        A batch of one example beside larger ones is left out: batch normalisation needs two.
+        A batch of one example beside larger ones is left out where the network normalises by batches, which needs two.
         """
         done = self.progress.step - self.progress.epoch * self.steps_per_epoch
         chunks = loading.training_chunks(
@@ -143,10 +143,14 @@ class Session:
 
     def _has_shrunk(self, batch: Batch) -> bool:
         """To one example, as others of it cannot be read or an odd rest was shared out."""
-        if self.batch_size == 1 or examples_in(self.recipe, batch) > 1:
+        if self.batch_size == 1 or examples_in(self.recipe, batch) > 1 or not self._normalises_batches():
             return False
-        self.log(f"Step {self.progress.step + 1} does without a batch of which a single example is left.")
+        told = "does without a batch of which a single example is left: batch normalisation needs two."
+        self.log(f"Step {self.progress.step + 1} {told}")
         return True
+
+    def _normalises_batches(self) -> bool:
+        return any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.network.modules())
 
     def source(self, split: str) -> loading.Data | FeatureCache:
         """Where the batches of a split come from: examples, or what a frozen backbone made of them."""

@@ -244,7 +244,7 @@ def test_the_network_and_what_it_starts_from(text: str, base: str, found: tuple[
         ("train_pipeline = [dict(type='RandomCrop', crop_size=9)]", "train_pipeline[0].type is 'RandomCrop'; give"),
         ("train_pipeline = []", "train_pipeline does not say how large pictures are; give dict(type='Resize', "),
         ("data['train']['pipeline'] = []", "data.train.pipeline does not say how large pictures are"),
-        ("optimiser = dict(lr=1)", "optimiser means nothing to Luthier; did you mean optimizer?, or leave it out"),
+        ("optimiser = dict(lr=1)", "optimiser means nothing to Luthier; did you mean optimizer? Else leave it out"),
         ("lr_config = dict(by_epoch=False)", "lr_config.by_epoch is False; give True, or leave it out"),
         ("custom_hooks = [dict(type='EMAHook', ema_type='StochasticWeightAverage')]", "custom_hooks[0].ema_type is"),
         ("custom_hooks = [dict(type='SyncNormHook'), dict(type='EvalHook')]", "custom_hooks[1].type is 'EvalHook'"),

@@ -56,7 +56,7 @@ def opened(text: str, toolbox: str) -> tuple[OwnConfig, Section, Section]:
     unread = sorted(helpers & own.unread)
     for name in unread:
         if near := difflib.get_close_matches(name[:100], READ, n=1, cutoff=MISTYPED):
-            refuse(name, f"means nothing to Luthier; did you mean {near[0]}?, or leave it out")
+            refuse(name, f"means nothing to Luthier; did you mean {near[0]}? Else leave it out")
     if unread:
         top.notes.append(f"custom_config sets names of your own that nothing reads: {shown(', '.join(unread))}")
     top.only("load_from", None)
