@@ -35,6 +35,12 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.fixture
+def float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings in the test's own process compute in float32 on every processor."""
+    monkeypatch.setattr("luthier.engine.devices.cpu_has_bfloat16", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def digits() -> list[tuple[str, bytes]]:
     """1,797 real handwritten digits, 8 x 8 grey, as (label, PNG bytes)."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from luthier.engine import small_maps
 from luthier.errors import InvalidTrainingParams, shown
 from luthier.runs.cores import available_threads
 
@@ -43,6 +44,8 @@ class Device:
     def placed(self, network: torch.nn.Module) -> torch.nn.Module:
         """The network on this device; pictures and convolutions run with the channels innermost."""
         network = network.to(self.torch_device)
+        if self.kind == "cpu" and self.precision == "bfloat16":
+            small_maps.guard(network)
         network.to(memory_format=torch.channels_last)
         return network
 

@@ -21,6 +21,8 @@ from luthier.runs.events import Started
 from luthier.runs.run import RunFolder, RunSpec
 from tests.engine.runs import Pictures, events_of, failed, finished, hashes_of_weights, make_run, spec_of, train_here
 
+pytestmark = pytest.mark.usefixtures("float32")  # sums in another order are alike in this precision alone
+
 PLAIN = {"optimizer": "sgd", "learning_rate": 0.05, "flip_probability": 0.0, "shift_fraction": 0.0, "warmup_steps": 0}
 
 

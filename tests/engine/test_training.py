@@ -42,6 +42,7 @@ def test_tiny_resnet_learns_handwritten_digits(digits: Pictures, tmp_path: Path)
     assert not [event for event in events if isinstance(event, StepDone) and not math.isfinite(event.seconds_left)]
 
 
+@pytest.mark.usefixtures("float32")
 def test_log_tells_a_person_what_was_read_and_done(digits: Pictures, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", digits[:60], spec_of("run", given=SHORT, estimated_seconds=100.0))
     train_here(run)

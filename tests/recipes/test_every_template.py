@@ -1,4 +1,5 @@
-"""One table: every template that trains x two steps, evaluate, predict, resume, go on from it with other concepts.
+"""One table: every template that trains x two steps, in bfloat16 too, evaluate, predict, resume, go on from it with
+other concepts.
 
 The networks are small ones of the same parts, all in this process. That each recipe learns 16 examples by heart stands
 in the files of the families. Next: `families`, which says how a tiny training of each recipe is made.
@@ -16,7 +17,7 @@ import torch
 
 from luthier.catalog.model_type import all_templates
 from luthier.catalog.template import Template
-from luthier.engine import backbones, checkpoint
+from luthier.engine import backbones, checkpoint, devices
 from luthier.engine.devices import choose
 from luthier.engine.evaluate import evaluate
 from luthier.engine.journal import Journal
@@ -86,6 +87,14 @@ def test_two_steps(trained: Trained) -> None:
     assert event.step == 2
     assert trained.family.metric in event.metrics
     assert all(0 <= value <= 1 for name, value in event.metrics.items() if name != "loss")
+    assert all(math.isfinite(value) for value in event.metrics.values())
+
+
+def test_two_steps_in_bfloat16(trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As processors that multiply it compute; the others do so slowly, which is enough for two steps."""
+    monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: True)
+    event = finished(train_here(families.tiny_run(tmp_path / "run", trained.spec)))
+    assert event.step == 2
     assert all(math.isfinite(value) for value in event.metrics.values())
 
 
