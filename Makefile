@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev
 
 chaos: $(VENV)/.installed-dev  # kills and broken connections at the full size of the promises, every client on both databases
 	$(BIN)/python -m pytest tests/chaos --chaos --timeout=3600 -s
-	$(BIN)/python -m pytest tests/e2e --chaos --timeout=3600
+	$(BIN)/python -m pytest tests/e2e tests/worker/test_worker_process.py --chaos --timeout=3600
 
 canaries: $(VENV)/.installed-dev  # the fetcher in a network of its own, where private addresses wait for it
 	unshare --user --map-root-user --net $(BIN)/python -m tests.worker.canaries

@@ -22,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="at the full size of the promises")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of what is marked `long`, `make test` asks SQLite alone, `make chaos` both databases."""
+    if config.getoption("--chaos"):
+        return
+    later = [item for item in items if item.get_closest_marker("long") and "postgresql" in item.name]
+    config.hook.pytest_deselected(items=later)
+    items[:] = [item for item in items if item not in later]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

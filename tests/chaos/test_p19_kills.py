@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select, text
 
 from luthier.store.blobs import Blobs
@@ -22,6 +23,7 @@ APP = "killed"
 LATEST_KILL_SECONDS = 1.5  # after the API answers
 
 
+@pytest.mark.long
 def test_p19_kills_of_the_api_lose_no_acknowledged_input_and_leave_no_orphan(apart: Apart, full: bool) -> None:
     kills = 50 if full else 2
     apart.start_api()

@@ -149,7 +149,9 @@ def test_interrupt_keeps_a_checkpoint_and_resume_ends_the_run(
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where the tests run in the background
     )
     wait_for(lambda: (out / "events.jsonl").exists() and "EpochDone" in (out / "events.jsonl").read_text())
     training.send_signal(signal.SIGINT)

@@ -7,26 +7,22 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 
+from tests import postgres as postgresql
 from tests.conftest import free_port
+from tests.postgres import Postgres
 
 START_SECONDS = 60
 DATABASES = ("sqlite", "postgresql")  # whatever clients see, they see it on both
 # what models learn does not depend on the database
 ON_ONE_DATABASE = pytest.mark.parametrize("server", DATABASES[:1], indirect=True)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--chaos"):
-        return
-    later = [item for item in items if item.get_closest_marker("long") and "postgresql" in item.name]
-    config.hook.pytest_deselected(items=later)
-    items[:] = [item for item in items if item not in later]
 
 
 @dataclass
@@ -110,6 +106,7 @@ def new_server(root: Path, **settings: str) -> Server:
     return Server(root / "data", addresses[0], addresses[1], f"localhost:{ports[2]}", environment)
 
 
+@contextmanager
 def running(server: Server) -> Iterator[Server]:
     server.start()
     made = json.loads(server.command("token", "create", "--json").splitlines()[-1])
@@ -118,15 +115,33 @@ def running(server: Server) -> Iterator[Server]:
     server.stop()
 
 
-def on(kind: str, request: pytest.FixtureRequest, root: Path, **settings: str) -> Iterator[Server]:
-    """A running server on a kind of database."""
+@contextmanager
+def on(kind: str, postgres: Callable[[], Postgres], root: Path, **settings: str) -> Iterator[Server]:
+    """A running server on a kind of database; `postgres` is asked where that is PostgreSQL."""
     if kind == "sqlite":
-        yield from running(new_server(root, **settings))
+        with running(new_server(root, **settings)) as server:
+            yield server
         return
-    with request.getfixturevalue("postgres").bare() as url:
-        yield from running(new_server(root, database_url=url, **settings))
+    with (
+        postgres().bare() as url,
+        running(new_server(root, database_url=url, **settings)) as server,
+    ):
+        yield server
 
 
-@pytest.fixture(scope="session", params=DATABASES)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from on(request.param, request, tmp_path_factory.mktemp(f"a server on {request.param}"))
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Those that run, one on each kind of database, each started when it is first asked for."""
+    with ExitStack() as stack:
+        postgres = partial(stack.enter_context, postgresql.server())  # which outlives the server on it
+
+        @cache
+        def started(kind: str) -> Server:
+            return stack.enter_context(on(kind, postgres, tmp_path_factory.mktemp(f"a server on {kind}")))
+
+        yield started
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Server:
+    return servers(request.param)

@@ -1,4 +1,7 @@
-"""P1, P2: whatever is killed, training goes on by itself from its last checkpoint and ends with the same bytes."""
+"""P1, P2: whatever is killed, training goes on by itself from its last checkpoint and ends with the same bytes.
+
+Of five kills `make test` does the first two.
+"""
 
 import hashlib
 import os
@@ -6,6 +9,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +20,16 @@ from tests.e2e.conftest import DATABASES, Server, on
 
 pytestmark = pytest.mark.long
 
+VICTIMS = ("engine.train", "luthier worker", "engine.train", "luthier worker", "engine.train")
 PARAMS = {"template": "luthier_tiny_resnet", "num_epochs": 16, "image_size": 32, "seed": 7}
 
 
 @pytest.fixture(scope="module", params=DATABASES)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp(f"kills on {request.param}")
-    yield from on(request.param, request, root, lease_seconds="5", training_threads="1", warm_start="1")
+    postgres = partial(request.getfixturevalue, "postgres")
+    with on(request.param, postgres, root, lease_seconds="5", training_threads="1", warm_start="1") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +97,15 @@ def has_passed(status: Any, percent: int) -> bool:
     return status.code == 21100 or (status.code == 21101 and status.percent_completed > percent)
 
 
-def test_five_kills_end_with_the_same_bytes(server: Server, client: Client) -> None:
+def test_kills_end_with_the_same_bytes(server: Server, client: Client, request: pytest.FixtureRequest) -> None:
+    victims = VICTIMS if request.config.getoption("--chaos") else VICTIMS[:2]
     quiet = train(client)
     client.trained("reader", quiet)
 
     killed = train(client)
     rng = random.Random(1)
     farthest = kills = 0
-    for victim in ("engine.train", "luthier worker", "engine.train", "luthier worker", "engine.train"):
+    for victim in victims:
         until(lambda floor=farthest: has_passed(client.version("reader", killed).status, floor), 180)  # type: ignore[misc]
         time.sleep(rng.uniform(0.0, 1.0))
         status = client.version("reader", killed).status
@@ -109,7 +117,7 @@ def test_five_kills_end_with_the_same_bytes(server: Server, client: Client) -> N
         kills += 1
     version = client.trained("reader", killed)
 
-    assert kills >= 3, "a training that is over so soon shows little"
+    assert kills >= min(3, len(victims)), "a training that is over so soon shows little"
     assert weights_hash(server, killed) == weights_hash(server, quiet)
     first, second = (client.version("reader", one).metadata["luthier"]["metrics"] for one in (quiet, killed))
     assert dict(first) == dict(second)

@@ -20,7 +20,8 @@ def url(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("on postgresql")
-    yield from running(new_server(root, database_url=url, training_threads="1"))
+    with running(new_server(root, database_url=url, training_threads="1")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

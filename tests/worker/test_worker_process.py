@@ -50,6 +50,7 @@ def job(world: World, seq: int) -> dict[str, object]:
         return dict(connection.execute(found).mappings().one())
 
 
+@pytest.mark.long
 def test_p2_a_killed_worker_takes_its_trainer_with_it_and_another_goes_on(labelled: World, spawn: Spawn) -> None:
     play(labelled, SLOW, QUICK)
     seq = labelled.train()
@@ -126,6 +127,7 @@ def test_p6_a_second_sigterm_ends_it_at_once(labelled: World, spawn: Spawn) -> N
     labelled.until(lambda: not alive(pid), 2)
 
 
+@pytest.mark.long
 def test_p3_a_stalled_worker_is_fenced_when_it_wakes(labelled: World, spawn: Spawn) -> None:
     play(labelled, SLOW, QUICK)
     seq = labelled.train()
@@ -144,6 +146,7 @@ def test_p3_a_stalled_worker_is_fenced_when_it_wakes(labelled: World, spawn: Spa
     assert stalled.poll() is None  # it works on
 
 
+@pytest.mark.long
 def test_p17_killed_around_publication_a_version_is_whole_or_not_there(labelled: World, spawn: Spawn) -> None:
     play(labelled, [["started"], ["step", 5], ["finish"]])
     for number in range(6):
