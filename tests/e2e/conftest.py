@@ -108,11 +108,13 @@ def new_server(root: Path, **settings: str) -> Server:
 
 @contextmanager
 def running(server: Server) -> Iterator[Server]:
-    server.start()
-    made = json.loads(server.command("token", "create", "--json").splitlines()[-1])
-    server.user_id, server.token = made["user_id"], made["token"]
-    yield server
-    server.stop()
+    try:
+        server.start()
+        made = json.loads(server.command("token", "create", "--json").splitlines()[-1])
+        server.user_id, server.token = made["user_id"], made["token"]
+        yield server
+    finally:
+        server.stop()
 
 
 @contextmanager
@@ -122,10 +124,7 @@ def on(kind: str, postgres: Callable[[], Postgres], root: Path, **settings: str)
         with running(new_server(root, **settings)) as server:
             yield server
         return
-    with (
-        postgres().bare() as url,
-        running(new_server(root, database_url=url, **settings)) as server,
-    ):
+    with postgres().bare() as url, running(new_server(root, database_url=url, **settings)) as server:
         yield server
 
 
