@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,10 @@ def web() -> Iterator[Web]:
 @pytest.fixture(scope="module", params=DATABASES)
 def fetching(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[Server]:
     """Offline but for the test's own site."""
-    yield from on(
-        request.param, request, tmp_path_factory.mktemp(f"fetching on {request.param}"), fetch_allow=web.allow
-    )
+    root = tmp_path_factory.mktemp(f"fetching on {request.param}")
+    postgres = partial(request.getfixturevalue, "postgres")
+    with on(request.param, postgres, root, fetch_allow=web.allow) as server:
+        yield server
 
 
 def sha(data: bytes) -> str:
