@@ -21,7 +21,7 @@ class GuardedConv2d(nn.Conv2d):
         answer: Tensor
         if any(map(_misses, input.shape[2:], self.kernel_size, self.stride, padding, self.dilation)):
             with torch.autocast(input.device.type, enabled=False):
-                answer = super()._conv_forward(input.float(), weight, bias)
+                answer = super()._conv_forward(input.to(weight.dtype), weight, bias)
         else:
             answer = super()._conv_forward(input, weight, bias)
         return answer
